@@ -1,0 +1,66 @@
+package governance
+
+import "time"
+
+// Fired is one rule that applied to a call.
+type Fired struct {
+	Policy     string        `json:"policy"`
+	Version    string        `json:"version,omitempty"`
+	Rule       string        `json:"rule"`
+	Effect     Verdict       `json:"effect"`
+	Mode       Mode          `json:"mode"`
+	Line       int           `json:"line,omitempty"`  // which when line (from 1), 0 for else
+	If         string        `json:"if,omitempty"`    // its CEL
+	Error      string        `json:"error,omitempty"` // the evaluation error that counted as the effect
+	Message    string        `json:"message,omitempty"`
+	Condition  string        `json:"condition,omitempty"`
+	To         string        `json:"to,omitempty"`
+	Expires    time.Duration `json:"expires,omitempty"`
+	SelfReview bool          `json:"self_review,omitempty"`
+	// Determining: this rule is one of those at the winning level.
+	Determining bool `json:"determining"`
+}
+
+// CallDecision is the verdict of one call and everything that explains it.
+type CallDecision struct {
+	Call    Call    `json:"-"`
+	Verdict Verdict `json:"verdict"`
+	// Reason is one of the Reason… words: what kind of thing decided.
+	Reason string `json:"reason"`
+	// Detail is one plain sentence for people.
+	Detail string  `json:"detail"`
+	Fired  []Fired `json:"fired,omitempty"`
+	// Messages of the determining rules, placeholders filled.
+	Message    string        `json:"message,omitempty"`
+	To         string        `json:"to,omitempty"`
+	Expires    time.Duration `json:"expires,omitempty"`
+	SelfReview bool          `json:"self_review,omitempty"`
+	// Missing and Supplier: the fact a clarify asks for and the offered tool that supplies it.
+	Missing    string `json:"missing,omitempty"`
+	Supplier   string `json:"supplier,omitempty"`
+	Kind       Kind   `json:"kind,omitempty"`
+	ArgsDigest string `json:"args_digest,omitempty"` // sha256 over the RFC 8785 form of {name, arguments}
+	SchemaHash string `json:"schema_hash,omitempty"`
+}
+
+// Reasons of a CallDecision.
+const (
+	ReasonRule       = "rule"        // an enforced rule
+	ReasonProfile    = "profile"     // no rule took the tool over
+	ReasonForced     = "forced"      // forced structured output
+	ReasonArguments  = "arguments"   // not one JSON object, duplicate names …
+	ReasonTruncated  = "truncated"   // the model did not finish the call
+	ReasonNotOffered = "not_offered" // the request did not offer this tool
+	ReasonBadName    = "bad_name"    // not [A-Za-z0-9_.:/-]{1,128}
+	ReasonError      = "rule_error"  // a rule's expression erred
+)
+
+// Decider judges the calls of a turn. It is pure: same bundle, same facts, same
+// verdicts; no network, no clock, no model.
+type Decider interface {
+	// Decide answers one CallDecision per call, in order. Later calls of the
+	// turn see earlier ones as provisional.
+	Decide(facts Facts, calls []Call) []CallDecision
+	// Hosted says whether a provider-executed tool type may be used.
+	Hosted(facts Facts, toolType string) bool
+}

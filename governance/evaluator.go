@@ -1,0 +1,30 @@
+package governance
+
+// Evaluator compiles conditions. governance/cel implements it.
+type Evaluator interface {
+	// Compile type-checks one expression. schema is the JSON Schema of the
+	// tool's arguments, nil when unknown (args is then dynamic): with a schema a
+	// misspelt argument is an error that names the right one. The static cost
+	// limit is applied here. The result is safe for concurrent use.
+	Compile(expr string, schema []byte) (Program, error)
+}
+
+// Program is one compiled condition.
+type Program interface {
+	// Eval answers the condition for one call. Anything but a clean true or
+	// false (missing key, wrong type, over cost, unknown) is an error.
+	Eval(in *Input) (bool, error)
+}
+
+// Input is what one evaluation reads. Building it is cheap: arguments are
+// decoded once per call, everything else on demand.
+type Input struct {
+	Facts  *Facts
+	Call   *Call
+	Args   map[string]any // decoded losslessly: see DecodeArguments
+	Config map[string]any
+	Index  int // position of the call in the turn, from 0
+	Count  int // calls in the turn
+	// Provisional are the calls of this turn judged before this one and not blocked.
+	Provisional []Released
+}

@@ -1,0 +1,66 @@
+package governance
+
+import "time"
+
+// Mode of a rule.
+type Mode string
+
+const (
+	Enforce Mode = "enforce"
+	Shadow  Mode = "shadow" // evaluated and recorded, decides nothing
+	Off     Mode = "off"
+)
+
+// Policy is one policy document, as written in a file or sent to the API.
+type Policy struct {
+	Name   string
+	Domain string // "" applies everywhere, else only where context.domain equals it
+	Config map[string]any
+	Rules  []Rule
+	// Source is where it was read: file path or policy id. Version is its digest
+	// (files) or number.
+	Source  string
+	Version string
+}
+
+// Rule is one rule of a policy.
+type Rule struct {
+	ID        string
+	Condition string // natural language, kept verbatim
+	Tools     []string
+	When      []Line
+	Else      string // "", "allow" or "profile"; see Rule.ElseVerdict
+	Unless    string
+	Message   string
+	Mode      Mode
+	// SelfReview lets the requester's own key resolve an escalation of this rule.
+	SelfReview bool
+	Examples   []Example
+	Line       int // line of the rule in its source file
+}
+
+// Line is one CEL condition with its effect; the first that holds decides.
+type Line struct {
+	If      string
+	Effect  Verdict
+	To      string        // escalate: "role:finance"; "" means any reviewer
+	Expires time.Duration // 0 means the configured default
+	Line    int
+}
+
+// Example is a call with the verdict it must get, run when a policy is loaded.
+type Example struct {
+	Call      ExampleCall
+	Requester *Requester
+	Messages  []string // the requester's own words
+	Domain    string
+	Now       time.Time
+	Expect    Verdict
+	Line      int
+}
+
+// ExampleCall names a tool and its arguments.
+type ExampleCall struct {
+	Name      string
+	Arguments []byte // JSON as written
+}

@@ -1,0 +1,69 @@
+// Package chat is the governed chat completion, the heart of the proxy. Plain
+// net/http; serve.go reads top to bottom as the walk of one request.
+//
+// What lives here: the walk, the collection of proposed calls out of a reply,
+// and the wire form of what governance decided. What does not: how a call is
+// judged (governance), whether a message answers a prompt (conversations), how
+// bytes are found and spliced (proxy/openai), how a model is reached
+// (proxy/backend), and everything about routes and keys (proxy).
+package chat
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"cadreen/governance"
+	"cadreen/proxy/backend"
+	"cadreen/store"
+)
+
+// Heartbeat styles.
+const (
+	HeartbeatChunk   = "chunk"   // an empty delta, ignored by every client
+	HeartbeatComment = "comment" // an SSE comment; some clients give up after many
+	HeartbeatOff     = "off"
+)
+
+// Settings of the governed chat completion.
+type Settings struct {
+	Model               string        // replaces the client's model; "" passes it through
+	Heartbeat           time.Duration // silence before a heartbeat; 0 means 15 s
+	HeartbeatStyle      string        // HeartbeatChunk when empty
+	KeptLimit           int64         // bytes of held frames a turn; 0 means 4 MiB
+	ReplyLimit          int64         // bytes of a JSON reply; 0 means 64 MiB
+	ConversationHeaders []string      // inbound headers that group a chat, in order
+	ErrorsHTTP          bool          // blocked and held-for-review as 403 instead of 200
+}
+
+// Options build a Handler.
+type Options struct {
+	Backend  backend.Backend
+	Desk     *governance.Desk
+	Decider  governance.Decider
+	Engine   store.Engine
+	Settings Settings
+	Logger   *slog.Logger
+}
+
+// Caller is who asks, as the server verified it.
+type Caller struct {
+	Workspace     string
+	Requester     governance.Requester
+	TraceID       string
+	Authorization string // the client's header, forwarded only with passthrough
+	Passthrough   bool
+	BaseURL       string // scheme://host for approve_url and doc_url, no trailing slash
+}
+
+// Handler serves chat completions.
+type Handler struct{ o Options }
+
+// New builds a Handler.
+func New(o Options) *Handler { return &Handler{o: o} }
+
+// Serve answers one chat completion. The body of r is read whole here, within
+// the limit that the server put on it. An error means that nothing was written
+// yet: the server writes the envelope. After the first byte the handler itself
+// writes the error event and answers nil.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) error { return h.serve(w, r, c) }
