@@ -3,14 +3,13 @@ package fault
 // The code of every fault in the catalogue. Codes are stable: clients branch on them.
 const (
 	InvalidRequest = "invalid_request"
+	NotFound       = "not_found"
+	RateLimit      = "rate_limit"
+	InternalError  = "internal_error"
 
 	Unauthorized   = "unauthorized"
 	Forbidden      = "forbidden"
 	TenantRequired = "tenant_required"
-
-	NotFound      = "not_found"
-	RateLimit     = "rate_limit"
-	InternalError = "internal_error"
 
 	ServiceUnavailable = "service_unavailable"
 
