@@ -1,0 +1,96 @@
+package governance
+
+import (
+	"errors"
+	"io"
+)
+
+// ErrNotReleased is the answer of a zero Release.
+var ErrNotReleased = errors.New("governance: these bytes are not released")
+
+// Release is the permission to send the bytes of a call. Only a committed
+// decision makes one; the zero Release gives nothing out.
+type Release struct {
+	granted bool
+	bytes   []byte
+	call    Call
+}
+
+// WriteTo writes the released bytes: the stored members of one call (without
+// braces and index), or one kept piece of the reply.
+func (r Release) WriteTo(w io.Writer) (int64, error) {
+	if !r.granted {
+		return 0, ErrNotReleased
+	}
+	n, err := w.Write(r.bytes)
+	return int64(n), err
+}
+
+// Granted says whether there is anything to write.
+func (r Release) Granted() bool { return r.granted }
+
+// Call describes the released call; of a piece it is zero.
+func (r Release) Call() Call { return r.call }
+
+// ReleasedTurn is what a committed decision lets out of one reply.
+type ReleasedTurn struct {
+	// Pieces are by piece number; a piece is granted when every call in it is
+	// allowed and stands in a choice that is released whole.
+	Pieces []Release
+	// Calls are the released calls on their own, in order.
+	Calls []Release
+}
+
+// release makes the permissions for a turn: allowed[i] belongs to call i.
+// asCame[choice] false forces the calls of that choice to leave on their own.
+func (s *Sealed) release(allowed []bool, asCame func(choice int) bool) ReleasedTurn {
+	whole := map[int]bool{}
+	for i, c := range s.calls {
+		ok, seen := whole[c.choice]
+		whole[c.choice] = (ok || !seen) && allowed[i] && asCame(c.choice)
+	}
+	// Choices that share a piece go the same way.
+	for changed := true; changed; {
+		changed = false
+		for _, p := range s.pieces {
+			all := true
+			for _, ch := range p.choices {
+				all = all && whole[ch]
+			}
+			for _, ch := range p.choices {
+				if whole[ch] && !all {
+					whole[ch], changed = false, true
+				}
+			}
+		}
+	}
+	out := ReleasedTurn{Pieces: make([]Release, len(s.pieces))}
+	for i, p := range s.pieces {
+		granted := true
+		for _, ch := range p.choices {
+			granted = granted && whole[ch]
+		}
+		if granted {
+			out.Pieces[i] = Release{granted: true, bytes: p.raw}
+		}
+	}
+	calls := s.Calls()
+	for i, c := range s.calls {
+		if allowed[i] {
+			out.Calls = append(out.Calls, Release{granted: true, bytes: c.members(), call: calls[i]})
+		}
+	}
+	return out
+}
+
+// Whole says whether the calls of a choice left as they came.
+func (t ReleasedTurn) Whole(s *Sealed, choice int) bool {
+	for i, p := range s.pieces {
+		for _, ch := range p.choices {
+			if ch == choice {
+				return t.Pieces[i].granted
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,234 @@
+package governance
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+)
+
+// Sealed holds the calls of one reply in the bytes the model sent. It is
+// write-only for everybody outside this package: bytes come out through a
+// Release alone, and only a committed decision makes one.
+//
+// Two things are kept. A piece is a stretch of the reply that carries call
+// bytes (a stream frame, or the value of a message's tool_calls) and leaves
+// whole or not at all. A call is the same call on its own, put together from
+// its fragments, for judging, for holding and for leaving alone.
+type Sealed struct {
+	pieces []piece
+	calls  []*SealedCall
+	size   int64
+}
+
+type piece struct {
+	raw     []byte
+	choices []int
+}
+
+// SealedCall is one call under construction.
+type SealedCall struct {
+	choice    int
+	form      Form
+	outer     []member // members of the call object, the container among them
+	inner     []member // members of `function` or `custom`
+	container string   // name of the container, "" for function_call
+	payload   string   // name of the argument member: arguments or input
+	whole     []byte   // all members as they came, when the call came in one
+	truncated bool
+	malformed string
+}
+
+type member struct {
+	name  string
+	value []byte // raw JSON; for the payload the characters between the quotes
+	parts bool   // the payload
+}
+
+// Piece keeps a stretch of the reply that carries call bytes of these choices
+// and answers its number, counted from 0. The bytes are copied.
+func (s *Sealed) Piece(raw []byte, choices ...int) int {
+	s.size += int64(len(raw))
+	s.pieces = append(s.pieces, piece{raw: bytes.Clone(raw), choices: slices.Clone(choices)})
+	return len(s.pieces) - 1
+}
+
+// Size is the number of bytes kept so far.
+func (s *Sealed) Size() int64 { return s.size }
+
+// Empty says that nothing was kept.
+func (s *Sealed) Empty() bool { return len(s.pieces) == 0 && len(s.calls) == 0 }
+
+// Start begins a call of a choice.
+func (s *Sealed) Start(choice int, form Form) *SealedCall {
+	c := &SealedCall{choice: choice, form: form}
+	switch form {
+	case FormCustom:
+		c.container, c.payload = "custom", "input"
+	case FormLegacy:
+		c.payload = "arguments"
+	default:
+		c.container, c.payload = "function", "arguments"
+	}
+	s.calls = append(s.calls, c)
+	return c
+}
+
+// Member adds a member of the call object. A later value that says something
+// replaces an earlier one; the place in the order stays.
+func (c *SealedCall) Member(name string, value []byte) { put(&c.outer, name, value) }
+
+// Inner adds a member of the call's container other than its arguments. Two
+// different names for one call make it malformed: clients would not agree on
+// what was called.
+func (c *SealedCall) Inner(name string, value []byte) {
+	list := &c.inner
+	if c.container != "" {
+		c.Container()
+	}
+	if name == "name" {
+		if old := find(*list, name); old != nil && says(old.value) && says(value) && !bytes.Equal(old.value, value) {
+			c.malformed = "the model gave two names to one call"
+			return
+		}
+	}
+	put(list, name, value)
+}
+
+// Container notes the place of the container among the members.
+func (c *SealedCall) Container() {
+	if find(c.outer, c.container) == nil {
+		c.outer = append(c.outer, member{name: c.container})
+	}
+}
+
+// Argument appends argument characters as they stand between the quotes.
+func (c *SealedCall) Argument(characters []byte) {
+	if c.container != "" {
+		c.Container()
+	}
+	m := find(c.inner, c.payload)
+	if m == nil {
+		c.inner = append(c.inner, member{name: c.payload, parts: true})
+		m = &c.inner[len(c.inner)-1]
+	}
+	m.parts = true
+	m.value = append(m.value, characters...)
+}
+
+// Whole keeps the members of a call that came in one, exactly as they stand
+// between the braces; for judging, its parts are still to be added.
+func (c *SealedCall) Whole(members []byte) { c.whole = bytes.Clone(members) }
+
+// Truncate marks a call that the model did not finish.
+func (c *SealedCall) Truncate() { c.truncated = true }
+
+// Malform marks a call whose shape clients would not agree on.
+func (c *SealedCall) Malform(why string) { c.malformed = why }
+
+// ID is the call's id so far, "" when it has none.
+func (c *SealedCall) ID() string { return unquoted(c.outer, "id") }
+
+// HasName says whether the call's name is known.
+func (c *SealedCall) HasName() bool { return unquoted(c.inner, "name") != "" }
+
+// Choice is the call's choices[].index.
+func (c *SealedCall) Choice() int { return c.choice }
+
+// Calls are copies for judging, decoded from the very characters that a
+// release would send.
+func (s *Sealed) Calls() []Call {
+	calls := make([]Call, 0, len(s.calls))
+	seen := map[int]int{}
+	for _, c := range s.calls {
+		call := Call{ID: c.ID(), Name: unquoted(c.inner, "name"), Form: c.form, Choice: c.choice,
+			Index: seen[c.choice], Truncated: c.truncated, Malformed: c.malformed}
+		seen[c.choice]++
+		if m := find(c.inner, c.payload); m != nil {
+			text, err := unquote(quoted(m.value))
+			if err != nil && call.Malformed == "" {
+				call.Malformed = "the argument characters are not a JSON string"
+			}
+			call.Arguments = text
+		}
+		calls = append(calls, call)
+	}
+	return calls
+}
+
+// members is the call as an object's members, without braces and index.
+func (c *SealedCall) members() []byte {
+	if c.whole != nil {
+		return c.whole
+	}
+	inner := object(c.inner)
+	if c.container == "" {
+		return inner
+	}
+	out := make([]member, len(c.outer))
+	copy(out, c.outer)
+	for i := range out {
+		if out[i].name == c.container {
+			out[i].value = slices.Concat([]byte("{"), inner, []byte("}"))
+		}
+	}
+	return object(out)
+}
+
+func object(list []member) []byte {
+	var b []byte
+	for i, m := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		name, _ := json.Marshal(m.name)
+		b = append(append(b, name...), ':')
+		if m.parts {
+			b = append(b, quoted(m.value)...)
+		} else {
+			b = append(b, m.value...)
+		}
+	}
+	return b
+}
+
+func put(list *[]member, name string, value []byte) {
+	if m := find(*list, name); m != nil {
+		if says(value) {
+			m.value = bytes.Clone(value)
+		}
+		return
+	}
+	*list = append(*list, member{name: name, value: bytes.Clone(value)})
+}
+
+func find(list []member, name string) *member {
+	for i := range list {
+		if list[i].name == name {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// says tells a value that carries something from null and the empty string.
+func says(value []byte) bool {
+	return len(value) > 0 && !bytes.Equal(value, []byte("null")) && !bytes.Equal(value, []byte(`""`))
+}
+
+func quoted(characters []byte) []byte {
+	return slices.Concat([]byte{'"'}, characters, []byte{'"'})
+}
+
+func unquoted(list []member, name string) string {
+	m := find(list, name)
+	if m == nil || !says(m.value) {
+		return ""
+	}
+	s, _ := unquote(m.value)
+	return s
+}
+
+func unquote(raw []byte) (s string, err error) {
+	err = json.Unmarshal(raw, &s)
+	return s, err
+}
