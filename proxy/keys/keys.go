@@ -26,7 +26,9 @@ import (
 // Prefix starts every key that this program makes.
 const Prefix = "sk_cadreen_"
 
-// Roles of a key. RoleOperator may do everything.
+// Roles of a key. RoleOperator may do everything. A key may have further roles,
+// any words, that policies look at (requester.roles); a key that has only such
+// roles also has RoleChat.
 const (
 	RoleChat     = "chat"     // chat completions and models
 	RoleReviewer = "reviewer" // escalations
@@ -158,6 +160,8 @@ func (r *Ring) Authenticate(ctx context.Context, authorization string) (Principa
 	return Principal{}, ErrUnknown
 }
 
+var roleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}$`)
+
 var workspaceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 // complete fills in the defaults and checks the rest.
@@ -171,16 +175,26 @@ func (t Template) complete() (Template, error) {
 	if len([]rune(t.Name)) > 200 {
 		return t, fmt.Errorf("%w: the name is longer than 200 characters", ErrInvalid)
 	}
-	if len(t.Roles) == 0 {
-		t.Roles = []string{RoleChat}
-	}
 	t.Roles = slices.Clone(t.Roles)
+	ours := false
 	for _, role := range t.Roles {
-		switch role {
-		case RoleChat, RoleReviewer, RoleAuthor, RoleOperator:
-		default:
-			return t, fmt.Errorf("%w: role %q: use chat, reviewer, author or operator", ErrInvalid, role)
+		if !roleName.MatchString(role) {
+			return t, fmt.Errorf("%w: role %q: use 1 to 64 letters, digits or one of _.:/-, the first a letter or digit", ErrInvalid, role)
 		}
+		ours = ours || KnownRole(role)
+	}
+	if !ours {
+		t.Roles = append(t.Roles, RoleChat)
 	}
 	return t, nil
+}
+
+// KnownRole says whether a role opens something here. Any other is a word that
+// only policies know.
+func KnownRole(role string) bool {
+	switch role {
+	case RoleChat, RoleReviewer, RoleAuthor, RoleOperator:
+		return true
+	}
+	return false
 }

@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/oklog/ulid/v2"
+
+	"cadreen/fault"
+)
+
+// Response headers that carry the trace id. They are always equal.
+const (
+	headerTrace     = "X-Cadreen-Trace-Id"
+	headerRequestID = "X-Request-Id"
+)
+
+// exchange is what the server knows about one request and its response.
+type exchange struct {
+	trace string
+	route string // "unmatched" until a route is found
+	key   string // the principal's id, once it is known
+	err   error  // what the response was made from, if it is an error
+}
+
+const exchangeKey = "cadreen.exchange"
+
+func of(c echo.Context) *exchange { return c.Get(exchangeKey).(*exchange) }
+
+// outermost surrounds everything else: trace id, panics, errors, metrics, log.
+func (s *Server) outermost(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := s.now()
+		x := &exchange{trace: newTraceID(start), route: "unmatched"}
+		c.Set(exchangeKey, x)
+		h := c.Response().Header()
+		h.Set(headerTrace, x.trace)
+		h.Set(headerRequestID, x.trace)
+		s.metrics.inFlight.Inc()
+		completed := false
+		defer func() {
+			// Also when a panic is on its way up to net/http.
+			s.metrics.inFlight.Dec()
+			s.done(c, x, s.now().Sub(start), completed)
+		}()
+		if err := s.caught(next, c); err != nil {
+			if c.Response().Committed {
+				// Part of an answer is out: only a broken connection tells the
+				// client that the rest is missing.
+				x.err = err
+				panic(http.ErrAbortHandler)
+			}
+			s.writeError(err, c)
+		}
+		completed = true
+		return nil
+	}
+}
+
+// caught runs next and turns a panic into an error.
+func (s *Server) caught(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(p)
+		default:
+			s.log.Error("panic", "trace_id", of(c).trace, "panic", p, "stack", string(debug.Stack()))
+			err = fault.Wrap(fmt.Errorf("panic: %v", p), fault.InternalError, "")
+		}
+	}()
+	return next(c)
+}
+
+func (s *Server) done(c echo.Context, x *exchange, took time.Duration, completed bool) {
+	status := c.Response().Status
+	s.metrics.request(x.route, c.Request().Method, status, took)
+	switch {
+	case !completed:
+		s.log.Error("answer broken off", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "error", x.err)
+	case status >= 500:
+		s.log.Error("request failed", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "error", x.err)
+	default:
+		s.log.Debug("request", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "took", took)
+	}
+}
+
+func newTraceID(now time.Time) string {
+	return "cad_" + ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
+}
+
+// writeError is the one place that turns an error into the envelope. Nothing
+// has been written yet.
+func (s *Server) writeError(err error, c echo.Context) {
+	x := of(c)
+	x.err = err
+	e := s.fault(err, c)
+	h := c.Response().Header()
+	for name, values := range e.Header {
+		h[http.CanonicalHeaderKey(name)] = values
+	}
+	// The handler may have prepared an answer of another kind.
+	for _, name := range []string{"Trailer", "Content-Length", "Content-Encoding", "Cache-Control", "Etag", "Last-Modified"} {
+		h.Del(name)
+	}
+	h.Set(headerTrace, x.trace)
+	h.Set(headerRequestID, x.trace)
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if e.RetryAfter > 0 && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", fmt.Sprint(e.RetryAfter))
+	}
+	if value, ok := e.ShouldRetryHeader(); ok {
+		h.Set("X-Should-Retry", value)
+	}
+	body := e.Body(x.trace, s.baseURL(c.Request()))
+	c.Response().WriteHeader(e.HTTPStatus())
+	if c.Request().Method == http.MethodHead {
+		return
+	}
+	if _, err := c.Response().Write(body); err != nil {
+		s.log.Debug("error answer not delivered", "trace_id", x.trace, "error", err)
+	}
+}
+
+// fault finds out what a client should hear about an error.
+func (s *Server) fault(err error, c echo.Context) *fault.Error {
+	if body, ok := c.Request().Body.(*boundedBody); ok && body.failure != nil {
+		// Whoever was reading may have called this something else.
+		return body.failure
+	}
+	var framework *echo.HTTPError
+	var own *fault.Error
+	if errors.As(err, &own) || !errors.As(err, &framework) {
+		return fault.From(storeFault(err))
+	}
+	switch framework.Code {
+	case http.StatusNotFound:
+		return notFound(c.Request().URL.Path)
+	case http.StatusMethodNotAllowed:
+		e := fault.Wrap(err, fault.InvalidRequest, "%s is not possible here", method(c.Request()))
+		e.Status = http.StatusMethodNotAllowed
+		e.Hint = "This address answers to: " + c.Response().Header().Get("Allow")
+		return e
+	}
+	return fault.From(err)
+}
+
+// method is shown only if it is one that exists.
+func method(r *http.Request) string {
+	if m := strings.ToUpper(r.Method); knownMethods[m] {
+		return m
+	}
+	return "This method"
+}

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"cadreen/fault"
+	"cadreen/governance"
+	"cadreen/proxy/api"
+	"cadreen/proxy/chat"
+	"cadreen/proxy/keys"
+)
+
+// chat hands a chat completion over, as long as there is room.
+func (s *Server) chat(c echo.Context, p keys.Principal) error {
+	defer s.inFlight.Add(-1)
+	if s.inFlight.Add(1) > int64(s.o.Settings.Streams) {
+		e := fault.New(fault.ServiceUnavailable, "%d chat completions are in flight, which is the limit", s.o.Settings.Streams)
+		e.Hint = "Try again in a moment, or raise limits.streams."
+		e.RetryAfter = 1
+		return e
+	}
+	caller := chat.Caller{
+		Workspace:   p.Workspace,
+		Requester:   requester(p),
+		TraceID:     of(c).trace,
+		Passthrough: p.Passthrough,
+		BaseURL:     s.baseURL(c.Request()),
+	}
+	if p.Passthrough {
+		caller.Authorization = c.Request().Header.Get("Authorization")
+	}
+	return s.o.Chat.Serve(c.Response(), c.Request(), caller)
+}
+
+// models passes the model server's list on as it came.
+func (s *Server) models(c echo.Context, p keys.Principal) error {
+	authorization := ""
+	if p.Passthrough {
+		authorization = c.Request().Header.Get("Authorization")
+	}
+	list, err := s.o.Backend.Models(c.Request().Context(), authorization)
+	if err != nil {
+		return err
+	}
+	return c.Blob(http.StatusOK, "application/json", list)
+}
+
+func (s *Server) listEscalations(c echo.Context, p keys.Principal) error {
+	return s.escalations.List(c.Response(), c.Request(), apiCaller(p))
+}
+
+func (s *Server) getEscalation(c echo.Context, p keys.Principal) error {
+	return s.escalations.Get(c.Response(), c.Request(), apiCaller(p), c.Param("id"))
+}
+
+func (s *Server) resolveEscalation(c echo.Context, p keys.Principal) error {
+	return s.escalations.Resolve(c.Response(), c.Request(), apiCaller(p), c.Param("id"))
+}
+
+func apiCaller(p keys.Principal) api.Caller {
+	return api.Caller{Workspace: p.Workspace, Requester: requester(p)}
+}
+
+func requester(p keys.Principal) governance.Requester {
+	return governance.Requester{ID: p.KeyID, KeyID: p.KeyID, Roles: p.Roles}
+}

@@ -1,0 +1,74 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"cadreen/proxy/backend"
+	"cadreen/store"
+)
+
+const (
+	readyAge     = 2 * time.Second // how old an answer of readyz may be
+	readyTimeout = 3 * time.Second // how long one check may take
+)
+
+// healthz says that the process is alive, and asks nobody.
+func (s *Server) healthz(c echo.Context) error {
+	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyz says whether the store and the model's server can be reached. Anyone
+// may ask, so it names what is away and not why; the log has the reason.
+func (s *Server) readyz(c echo.Context) error {
+	storeErr, backendErr := s.ready.check(c.Request().Context())
+	status, word := http.StatusOK, "ready"
+	if storeErr != nil || backendErr != nil {
+		status, word = http.StatusServiceUnavailable, "not ready"
+		s.log.Warn("not ready", "trace_id", of(c).trace, "store", storeErr, "backend", backendErr)
+	}
+	return c.JSON(status, map[string]string{
+		"status": word, "store": healthWord(storeErr), "backend": healthWord(backendErr), "trace_id": of(c).trace,
+	})
+}
+
+func healthWord(err error) string {
+	if err != nil {
+		return "unavailable"
+	}
+	return "ok"
+}
+
+// readiness remembers its last answer for readyAge, so that probes cost the
+// store and the model's server next to nothing.
+type readiness struct {
+	engine  store.Engine
+	backend backend.Backend
+	now     func() time.Time
+
+	mu         sync.Mutex
+	at         time.Time
+	storeErr   error
+	backendErr error
+}
+
+func (r *readiness) check(ctx context.Context) (storeErr, backendErr error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if age := r.now().Sub(r.at); !r.at.IsZero() && age >= 0 && age < readyAge {
+		return r.storeErr, r.backendErr
+	}
+	// Others may be waiting for this answer: it does not end with one caller.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { r.storeErr = r.engine.Check(ctx) })
+	wg.Go(func() { r.backendErr = r.backend.Check(ctx) })
+	wg.Wait()
+	r.at = r.now()
+	return r.storeErr, r.backendErr
+}

@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"cadreen/fault"
+	"cadreen/proxy/keys"
+)
+
+// bases are the addresses that clients are configured with; all reach the same
+// handlers. The bare one serves chat and models only.
+var bases = []string{"/api/v1/cadreen", "/v1", "/api/v1"}
+
+func (s *Server) routes() {
+	for _, base := range append([]string{""}, bases...) {
+		s.add(http.MethodPost, base+"/chat/completions", "chat", s.guard(keys.RoleChat, anyone, s.chat))
+		s.add(http.MethodGet, base+"/models", "models", s.guard(keys.RoleChat, anyone, s.models))
+	}
+	for _, base := range bases {
+		s.add(http.MethodGet, base+"/escalations", "escalations", s.guard(keys.RoleReviewer, keyHolders, s.listEscalations))
+		s.add(http.MethodGet, base+"/escalations/:id", "escalation", s.guard(keys.RoleReviewer, keyHolders, s.getEscalation))
+		s.add(http.MethodPost, base+"/escalations/:id/resolve", "escalation_resolve", s.guard(keys.RoleReviewer, keyHolders, s.resolveEscalation))
+	}
+	s.add(http.MethodGet, "/", "root", s.root)
+	s.add(http.MethodGet, "/healthz", "healthz", s.healthz)
+	s.add(http.MethodGet, "/readyz", "readyz", s.readyz)
+	s.add(http.MethodGet, "/metrics", "metrics", s.metrics.serve)
+	s.add(http.MethodGet, fault.PagePath, "errors", errorsPage)
+	for _, path := range []string{"/", "/healthz", "/readyz", fault.PagePath} {
+		s.echo.HEAD(path, func(c echo.Context) error { return s.head(c, path) })
+	}
+}
+
+// add registers a handler under the name that metrics and logs show.
+func (s *Server) add(method, path, route string, h echo.HandlerFunc) {
+	s.echo.Add(method, path, func(c echo.Context) error {
+		of(c).route = route
+		return h(c)
+	})
+}
+
+// head answers HEAD as GET would; net/http leaves the body out.
+func (s *Server) head(c echo.Context, path string) error {
+	switch path {
+	case "/healthz":
+		return s.healthz(c)
+	case "/readyz":
+		return s.readyz(c)
+	case fault.PagePath:
+		return errorsPage(c)
+	}
+	return s.root(c)
+}
+
+func (s *Server) root(c echo.Context) error {
+	return c.JSON(http.StatusOK, map[string]string{
+		"name":    "cadreen",
+		"version": s.o.Settings.Version,
+		"chat":    s.baseURL(c.Request()) + "/v1/chat/completions",
+		"errors":  s.baseURL(c.Request()) + fault.PagePath,
+	})
+}
+
+var errorsHTML = fault.Page()
+
+func errorsPage(c echo.Context) error {
+	h := c.Response().Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	return c.HTMLBlob(http.StatusOK, errorsHTML)
+}
+
+// openAIRoutes are what OpenAI serves and this proxy does not.
+var openAIRoutes = []string{
+	"assistants", "audio", "batches", "completions", "containers", "conversations", "embeddings", "evals", "files",
+	"fine_tuning", "images", "moderations", "organization", "realtime", "responses", "threads", "uploads", "vector_stores", "videos",
+}
+
+// notFound says which of OpenAI's routes are deliberately absent.
+func notFound(path string) *fault.Error {
+	rest := path
+	for _, base := range bases {
+		if cut, ok := strings.CutPrefix(path, base+"/"); ok {
+			rest = cut
+			break
+		}
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+	e := fault.New(fault.NotFound, "There is nothing at this address")
+	for _, name := range openAIRoutes {
+		if first == name {
+			e.Hint = "Only governed chat is served: POST /v1/chat/completions. Other OpenAI routes are not passed on, because calls made there would not be governed."
+			return e
+		}
+	}
+	if strings.HasSuffix(path, "/") && len(path) > 1 || strings.Contains(path, "//") {
+		e.Hint = "Check the slashes of the address: the base URL ends in /v1, without a final slash."
+	}
+	return e
+}
