@@ -23,6 +23,27 @@ var (
 	// reached or cannot write now": nothing may be assumed to have happened,
 	// and the same call may succeed later.
 	ErrUnavailable = errors.New("store: unavailable")
+	// ErrInvalid is answered before the engine is asked when a name, an id, a
+	// query or an operation breaks a limit written in this package. It is a
+	// defect of the caller: repeating the call cannot succeed.
+	ErrInvalid = errors.New("store: invalid")
+)
+
+// The limits that both engines hold alike, so that what one accepts the other
+// does not refuse. They are checked before the engine is asked.
+const (
+	// MaxID is the longest document id, in bytes.
+	MaxID = 256
+	// MaxValue is the largest value of a document or log entry: 64 MiB.
+	MaxValue = 64 << 20
+	// MaxIndexes is the number of index positions one document may have.
+	MaxIndexes = 1000
+	// MaxScore is the largest score, and -MaxScore the smallest: 2^53 - 1.
+	MaxScore = 1<<53 - 1
+	// MaxLimit is the largest Query.Limit.
+	MaxLimit = 1000
+	// DefaultLimit stands in for a Limit of 0.
+	DefaultLimit = 100
 )
 
 // System is the workspace of what belongs to no workspace, such as API keys.
@@ -33,14 +54,16 @@ type Doc struct {
 	Kind    string // lower-case noun, [a-z_]{1,32}
 	ID      string // 1..256 bytes, no NUL
 	Version int64  // 1 on creation, +1 on every put
-	Value   []byte // opaque
-	// Index holds the document's positions in secondary indexes. Putting a
-	// document replaces all its positions.
+	Value   []byte // opaque, at most MaxValue; nil and empty are the same
+	// Index holds the document's positions in secondary indexes, at most one for
+	// a (Name, Key). Putting a document replaces all its positions. They are
+	// read back sorted by Name, then Key.
 	Index []Index
 }
 
 // Index is one position of a document: it is listed under (Name, Key), ordered
-// by Score, then by document id. Scores are below 2^53 (Redis orders by double).
+// by Score, then by the bytes of the document id. Scores lie between -MaxScore
+// and MaxScore (Redis orders by double).
 type Index struct {
 	Name  string // [a-z_]{1,32}
 	Key   string // any string; equality only
@@ -52,7 +75,7 @@ type Query struct {
 	Index    string
 	Key      string
 	Min, Max int64 // inclusive bounds of Score; Max 0 means no upper bound
-	Desc     bool  // highest score first
+	Desc     bool  // the whole order reversed: highest score first, then highest id
 	Offset   int
 	Limit    int // 0 means 100; at most 1,000
 }
@@ -85,7 +108,7 @@ type Delete struct {
 // Append adds one entry to a log. Its time is the engine's clock.
 type Append struct {
 	Log   string // [a-z_]{1,32}
-	Value []byte
+	Value []byte // opaque, at most MaxValue
 }
 
 func (Put) op()    {}
@@ -102,27 +125,37 @@ func (Append) op() {}
 //     (kind, id) pair appears at most once in one Commit.
 //   - When Commit returns ErrUnavailable its outcome is unknown; callers that
 //     repeat must use conditions.
-//   - Get, List and Read see every Commit that returned before they began.
+//   - Get, List and Read see every Commit that returned before they began, and
+//     each answers one state: never half of a Commit.
 //   - All methods are safe for concurrent use, obey ctx, and wrap outages with
-//     ErrUnavailable.
+//     ErrUnavailable. When ctx ends first the error wraps ctx.Err(); it wraps
+//     ErrUnavailable as well if the deadline passed or if a Commit had begun,
+//     so that a Commit error without ErrUnavailable means nothing happened.
+//   - What breaks a limit of this package is answered with ErrInvalid, by both
+//     engines alike (Check* in this package).
 //
 // Workspace names are [A-Za-z0-9_.-]{1,64}.
 type Engine interface {
 	Get(ctx context.Context, workspace, kind, id string) (Doc, error)
 	List(ctx context.Context, workspace, kind string, q Query) ([]Doc, error)
-	// Read answers up to limit entries of a log with Seq > after, in order.
+	// Read answers up to limit entries of a log with Seq > after, in order. A
+	// limit of 0 means DefaultLimit; there is no upper bound but memory.
 	Read(ctx context.Context, workspace, log string, after int64, limit int) ([]Entry, error)
+	// Commit does all ops or none. Without ops it does nothing.
 	Commit(ctx context.Context, workspace string, ops ...Op) error
 	// Watch answers a channel that receives (coalesced, capacity 1) after
 	// Commits to the workspace by any process, within about a second. It is a
 	// hint: a signal may be lost while the engine is away, and one is sent
-	// after the connection came back. It is closed when ctx ends.
+	// after the connection came back. Spurious signals are allowed. It is
+	// closed when ctx ends or the engine is closed.
 	Watch(ctx context.Context, workspace string) (<-chan struct{}, error)
-	// Workspaces lists every workspace that was ever committed to.
+	// Workspaces lists every workspace that was ever committed to, sorted.
 	Workspaces(ctx context.Context) ([]string, error)
 	// Now is the engine's clock: one clock for all replicas.
 	Now(ctx context.Context) (time.Time, error)
 	// Check says whether the engine can be reached and can write.
 	Check(ctx context.Context) error
+	// Close lets what has begun finish and frees everything. Afterwards every
+	// method answers ErrUnavailable. A second Close does nothing.
 	Close() error
 }

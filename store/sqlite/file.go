@@ -1,0 +1,127 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// schemaVersion is kept in the file's user_version.
+const schemaVersion = 1
+
+// A document's positions are kept twice: as rows of positions, which List
+// walks, and packed in the document, so that reading a document and removing
+// its rows need no second search.
+const schema = `
+CREATE TABLE workspaces (
+	name    TEXT PRIMARY KEY,
+	commits INTEGER NOT NULL -- grows with every transaction that wrote to it
+) WITHOUT ROWID;
+CREATE TABLE docs (
+	n         INTEGER PRIMARY KEY,
+	workspace TEXT NOT NULL,
+	kind      TEXT NOT NULL,
+	id        BLOB NOT NULL,
+	version   INTEGER NOT NULL,
+	positions BLOB NOT NULL,
+	value     BLOB NOT NULL,
+	UNIQUE (workspace, kind, id)
+);
+CREATE TABLE positions (
+	workspace TEXT NOT NULL,
+	kind      TEXT NOT NULL,
+	name      TEXT NOT NULL,
+	key       BLOB NOT NULL,
+	score     INTEGER NOT NULL,
+	id        BLOB NOT NULL,
+	doc       INTEGER NOT NULL, -- docs.n
+	PRIMARY KEY (workspace, kind, name, key, score, id)
+) WITHOUT ROWID;
+CREATE TABLE logs (
+	workspace TEXT NOT NULL,
+	log       TEXT NOT NULL,
+	seq       INTEGER NOT NULL,
+	at        INTEGER NOT NULL, -- unix microseconds
+	value     BLOB NOT NULL,
+	UNIQUE (workspace, log, seq)
+);
+CREATE TABLE probe (n INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+`
+
+// createFile makes the folder and an empty file, readable by the owner only.
+// SQLite gives its -wal and -shm files the mode of the file.
+func createFile(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("the path is empty")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", err
+	}
+	return path, f.Close()
+}
+
+func writerDSN(path string) string {
+	return dsn(path, url.Values{
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"},
+		"_txlock":       {"immediate"},
+		// A WAL that grew once is cut back at the next checkpoint.
+		"_pragma": {"journal_size_limit(67108864)"},
+	})
+}
+
+func readerDSN(path string) string {
+	return dsn(path, url.Values{"_query_only": {"1"}})
+}
+
+func dsn(path string, q url.Values) string {
+	q.Set("_busy_timeout", strconv.Itoa(busyTimeout))
+	q.Set("_dqs", "0")
+	q.Set("_error_rc", "1")
+	// mode=rw: a connection that is opened again later must not conjure up an
+	// empty file where the data was.
+	q.Set("mode", "rw")
+	// EscapedPath hides the characters that mean something in a SQLite URI.
+	return "file://" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// createSchema is safe when two processes open a new file at the same time: the
+// transaction is an immediate one, so the second finds the first one's tables.
+func createSchema(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	var version int
+	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return err
+	}
+	switch version {
+	case schemaVersion:
+		return nil
+	case 0:
+	default:
+		return fmt.Errorf("the file has schema %d, this program knows %d: it was written by a newer version", version, schemaVersion)
+	}
+	if _, err := tx.ExecContext(ctx, schema); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, schemaVersion)); err != nil {
+		return err
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,202 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"cadreen/store"
+)
+
+// steps are the writer's prepared statements on its one connection.
+type steps struct {
+	conn *sql.Conn
+
+	begin, commit, savepoint, undo, release *sql.Stmt
+	probe, touched                          *sql.Stmt
+	find, insert, update, remove            *sql.Stmt
+	place, unplace                          *sql.Stmt
+	last, add                               *sql.Stmt
+}
+
+// planned is one op with what the check found about its document.
+type planned struct {
+	op      store.Op
+	n       int64 // docs.n, 0 when there is no such document
+	version int64
+	packed  []byte
+}
+
+func prepare(db *sql.DB) (*steps, error) {
+	ctx := context.Background()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &steps{conn: conn}
+	for _, p := range []struct {
+		stmt **sql.Stmt
+		text string
+	}{
+		{&s.begin, `BEGIN IMMEDIATE`},
+		{&s.commit, `COMMIT`},
+		{&s.savepoint, `SAVEPOINT one`},
+		{&s.undo, `ROLLBACK TO one`},
+		{&s.release, `RELEASE one`},
+		{&s.probe, `INSERT INTO probe (n, at) VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at`},
+		{&s.touched, `INSERT INTO workspaces (name, commits) VALUES (?, 1) ON CONFLICT DO UPDATE SET commits = commits + 1 RETURNING commits`},
+		{&s.find, `SELECT n, version, positions FROM docs WHERE workspace = ? AND kind = ? AND id = ?`},
+		{&s.insert, `INSERT INTO docs (workspace, kind, id, version, positions, value) VALUES (?, ?, ?, 1, ?, ?)`},
+		{&s.update, `UPDATE docs SET version = ?, positions = ?, value = ? WHERE n = ?`},
+		{&s.remove, `DELETE FROM docs WHERE n = ?`},
+		{&s.place, `INSERT INTO positions (workspace, kind, name, key, score, id, doc) VALUES (?, ?, ?, ?, ?, ?, ?)`},
+		{&s.unplace, `DELETE FROM positions WHERE workspace = ? AND kind = ? AND name = ? AND key = ? AND score = ? AND id = ?`},
+		{&s.last, `SELECT coalesce(max(seq), 0) FROM logs WHERE workspace = ? AND log = ?`},
+		{&s.add, `INSERT INTO logs (workspace, log, seq, at, value) VALUES (?, ?, ?, ?, ?)`},
+	} {
+		if *p.stmt, err = conn.PrepareContext(ctx, p.text); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// close drops the connection instead of giving it back to the pool, so that no
+// open transaction outlives it.
+func (s *steps) close() {
+	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = s.conn.Close()
+}
+
+func (s *steps) exec(stmt *sql.Stmt, args ...any) error {
+	_, err := stmt.Exec(args...)
+	return err
+}
+
+// check finds the documents and holds the conditions against them. It writes
+// nothing, so a conflict leaves nothing to undo.
+func (s *steps) check(workspace string, ops []store.Op) ([]planned, error) {
+	plan := make([]planned, len(ops))
+	for i, op := range ops {
+		p := &plan[i]
+		p.op = op
+		var kind, id string
+		var create bool
+		var version int64
+		switch op := op.(type) {
+		case store.Put:
+			kind, id, create, version = op.Doc.Kind, op.Doc.ID, op.Create, op.IfVersion
+		case store.Delete:
+			kind, id, version = op.Kind, op.ID, op.IfVersion
+		case store.Append:
+			continue
+		}
+		err := s.find.QueryRow(workspace, kind, []byte(id)).Scan(&p.n, &p.version, &p.packed)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+		if create && p.n != 0 {
+			return nil, conflict(kind, id, "exists")
+		}
+		if version > 0 && p.version != version {
+			return nil, conflict(kind, id, fmt.Sprintf("has version %d, not %d", p.version, version))
+		}
+	}
+	return plan, nil
+}
+
+func (s *steps) write(workspace string, plan []planned, now time.Time) error {
+	for i := range plan {
+		var err error
+		switch op := plan[i].op.(type) {
+		case store.Put:
+			err = s.put(workspace, op.Doc, &plan[i])
+		case store.Delete:
+			err = s.delete(workspace, op, &plan[i])
+		case store.Append:
+			err = s.append(workspace, op, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *steps) put(workspace string, doc store.Doc, p *planned) error {
+	sorted := store.SortedIndex(doc.Index)
+	packed := pack(sorted)
+	if p.n == 0 {
+		res, err := s.insert.Exec(workspace, doc.Kind, []byte(doc.ID), packed, bytesOf(doc.Value))
+		if err != nil {
+			return err
+		}
+		if p.n, err = res.LastInsertId(); err != nil {
+			return err
+		}
+	} else if err := s.exec(s.update, p.version+1, packed, bytesOf(doc.Value), p.n); err != nil {
+		return err
+	}
+	if string(packed) == string(p.packed) {
+		return nil
+	}
+	if err := s.unplaceAll(workspace, doc.Kind, doc.ID, p.packed); err != nil {
+		return err
+	}
+	for _, x := range sorted {
+		if err := s.exec(s.place, workspace, doc.Kind, x.Name, []byte(x.Key), x.Score, []byte(doc.ID), p.n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *steps) delete(workspace string, op store.Delete, p *planned) error {
+	if p.n == 0 {
+		return nil
+	}
+	if err := s.unplaceAll(workspace, op.Kind, op.ID, p.packed); err != nil {
+		return err
+	}
+	return s.exec(s.remove, p.n)
+}
+
+func (s *steps) unplaceAll(workspace, kind, id string, packed []byte) error {
+	old, err := unpack(packed)
+	if err != nil {
+		return err
+	}
+	for _, x := range old {
+		if err := s.exec(s.unplace, workspace, kind, x.Name, []byte(x.Key), x.Score, []byte(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *steps) append(workspace string, op store.Append, now time.Time) error {
+	var last int64
+	if err := s.last.QueryRow(workspace, op.Log).Scan(&last); err != nil {
+		return err
+	}
+	return s.exec(s.add, workspace, op.Log, last+1, now.UnixMicro(), bytesOf(op.Value))
+}
+
+// touch counts a transaction against a workspace; Watch of another process
+// sees by the count which workspaces have changed.
+func (s *steps) touch(workspace string) (commits int64, err error) {
+	err = s.touched.QueryRow(workspace).Scan(&commits)
+	return commits, err
+}
+
+// bytesOf keeps a nil value from becoming NULL.
+func bytesOf(v []byte) []byte {
+	if v == nil {
+		return []byte{}
+	}
+	return v
+}
