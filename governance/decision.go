@@ -17,8 +17,16 @@ type Fired struct {
 	To         string        `json:"to,omitempty"`
 	Expires    time.Duration `json:"expires,omitempty"`
 	SelfReview bool          `json:"self_review,omitempty"`
+	Missing    string        `json:"missing,omitempty"`
+	Supplier   string        `json:"supplier,omitempty"`
+	// Exempt: the rule's `unless` held, so that its `else` applied.
+	Exempt bool `json:"exempt,omitempty"`
+	// UnlessError: the `unless` erred, which counts as false.
+	UnlessError string `json:"unless_error,omitempty"`
 	// Determining: this rule is one of those at the winning level.
 	Determining bool `json:"determining"`
+
+	byProfile bool // nothing fired and the rule's else is the profile's default
 }
 
 // CallDecision is the verdict of one call and everything that explains it.

@@ -27,4 +27,19 @@ type Input struct {
 	Count  int // calls in the turn
 	// Provisional are the calls of this turn judged before this one and not blocked.
 	Provisional []Released
+	// Scratch is the evaluator's own. It starts nil with every call and is kept
+	// from one condition of the call to the next; evaluations of one Input never
+	// run at the same time.
+	Scratch any
+	// Turn is the evaluator's own too, shared by all calls of one Decide.
+	Turn *Scratchpad
+}
+
+// Scratchpad lets an evaluator keep what it built from the facts of a turn.
+type Scratchpad struct{ Value any }
+
+// Analyzer is what an Evaluator may offer beside Compile, for linting.
+type Analyzer interface {
+	// Constant says whether an expression that compiles always has one value.
+	Constant(expr string) (value, constant bool)
 }

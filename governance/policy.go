@@ -36,7 +36,7 @@ type Rule struct {
 	// SelfReview lets the requester's own key resolve an escalation of this rule.
 	SelfReview bool
 	Examples   []Example
-	Line       int // line of the rule in its source file
+	Line       int // line of the rule in its source file; 0 if it has none
 }
 
 // Line is one CEL condition with its effect; the first that holds decides.
@@ -45,6 +45,10 @@ type Line struct {
 	Effect  Verdict
 	To      string        // escalate: "role:finance"; "" means any reviewer
 	Expires time.Duration // 0 means the configured default
+	// Missing and From, with Clarify: the fact that is missing, and the tool that
+	// supplies it (named to the requester only where the request offers it).
+	Missing string
+	From    string
 	Line    int
 }
 
@@ -63,4 +67,37 @@ type Example struct {
 type ExampleCall struct {
 	Name      string
 	Arguments []byte // JSON as written
+}
+
+// ElseVerdict is what an enforced rule that takes a tool over says when none of
+// its lines holds: Allow, or false for "the profile's default again". Without an
+// `else` a rule whose lines only restrict allows, and a rule with an allow line
+// leaves everything else to the profile.
+func (r Rule) ElseVerdict() (v Verdict, decides bool) {
+	switch r.Else {
+	case "allow":
+		return Allow, true
+	case "profile":
+		return 0, false
+	}
+	for _, l := range r.When {
+		if l.Effect == Allow {
+			return 0, false
+		}
+	}
+	return Allow, true
+}
+
+// TakesOver says whether the rule names tools: an enforced rule with a name or a
+// glob other than "*" replaces the profile's default for them.
+func (r Rule) TakesOver() bool {
+	if r.Mode != Enforce && r.Mode != "" {
+		return false
+	}
+	for _, t := range r.Tools {
+		if !anyTool(t) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,287 @@
+package governance
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// MaxNameLength of a tool, in bytes.
+const MaxNameLength = 128
+
+// ValidName says whether a tool name is [A-Za-z0-9_.:/-]{1,128}.
+func ValidName(name string) bool {
+	if name == "" || len(name) > MaxNameLength {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '_', c == '.', c == ':', c == '/', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Decide implements Decider.
+func (b *Bundle) Decide(facts Facts, calls []Call) []CallDecision {
+	decisions := make([]CallDecision, len(calls))
+	var turn Scratchpad
+	for i := range calls {
+		call := &calls[i]
+		d := &decisions[i]
+		*d = CallDecision{Call: *call}
+		in := &Input{Facts: &facts, Call: call, Turn: &turn}
+		for j := range calls {
+			if calls[j].Choice != call.Choice {
+				continue
+			}
+			in.Count++
+			if j >= i {
+				continue
+			}
+			in.Index++
+			if decisions[j].Verdict != Block {
+				in.Provisional = append(in.Provisional, Released{ID: calls[j].ID, Name: calls[j].Name, Arguments: calls[j].Arguments, At: facts.Now})
+			}
+		}
+		b.decideCall(in, d)
+	}
+	return decisions
+}
+
+// Hosted implements Decider: profile observe, or a rule that names
+// hosted:<type>, allows a provider-executed tool. Rules without tools are heard
+// too; rules that name other tools, even by a glob, are not.
+func (b *Bundle) Hosted(facts Facts, toolType string) bool {
+	name := HostedPrefix + toolType
+	if !ValidName(name) {
+		return false
+	}
+	call := Call{Name: name}
+	in := &Input{Facts: &facts, Call: &call, Count: 1, Args: map[string]any{}, Turn: &Scratchpad{}}
+	var d CallDecision
+	takenOver := b.runRules(in, b.plan(name, Tool{}), &d, b.profile.Default(KindUnknown))
+	if !takenOver && b.profile != Observe {
+		return false
+	}
+	return d.Verdict <= Allow
+}
+
+// decideCall fills one decision.
+func (b *Bundle) decideCall(in *Input, d *CallDecision) {
+	call, facts := in.Call, in.Facts
+	tool, offered := facts.Tools[call.Name]
+	args, err := DecodeArguments(*call)
+	d.ArgsDigest = actionDigest(*call, args, err)
+	refuse := func(reason, detail string) {
+		d.Verdict, d.Reason, d.Detail = Block, reason, detail
+	}
+	switch {
+	case !ValidName(call.Name):
+		refuse(ReasonBadName, "the tool name is not [A-Za-z0-9_.:/-]{1,128}")
+		return
+	case call.Truncated:
+		refuse(ReasonTruncated, "the model did not finish the call")
+		return
+	case call.Malformed != "":
+		refuse(ReasonArguments, "the call is malformed: "+call.Malformed)
+		return
+	case err != nil:
+		refuse(ReasonArguments, err.Error())
+		return
+	}
+	if b.profile != Observe {
+		if !offered {
+			refuse(ReasonNotOffered, "the request did not offer a tool of this name")
+			return
+		}
+		if !sameForm(tool, call.Form) {
+			refuse(ReasonNotOffered, "the request offered this tool in another form")
+			return
+		}
+	}
+	in.Args = args
+	p := b.plan(call.Name, tool)
+	d.Kind, d.SchemaHash = p.kind, p.schemaHash
+	fallback, reason, detail := b.profileVerdict(facts, call.Name, p.kind)
+	takenOver := b.runRules(in, p, d, fallback)
+	if !takenOver && fallback > d.Verdict {
+		d.Verdict = fallback
+	}
+	if d.Verdict == 0 {
+		d.Verdict = Block // cannot happen: a rule that takes over always says something
+	}
+	b.conclude(in, d, reason, detail)
+}
+
+// sameForm: a tool offered as a function is called as one, a custom tool as one.
+func sameForm(tool Tool, form Form) bool {
+	switch tool.Type {
+	case "function":
+		return form != FormCustom
+	case "custom":
+		return form == FormCustom || form == ""
+	}
+	return true
+}
+
+// runRules evaluates the rules of a plan, in their order. d gets the strictest
+// verdict (0 if no enforced rule said anything) and everything that fired.
+func (b *Bundle) runRules(in *Input, p *plan, d *CallDecision, fallback Verdict) (takenOver bool) {
+	for i := range p.rules {
+		r := &p.rules[i]
+		if r.policy.Domain != "" && r.policy.Domain != in.Facts.Domain {
+			continue
+		}
+		enforced := r.mode() == Enforce
+		takes := r.names && enforced
+		takenOver = takenOver || takes
+		in.Config = r.policy.Config
+		f, fired := r.run(in)
+		if !fired {
+			if !takes {
+				continue
+			}
+			if f.Effect = r.elseVerdict; !r.elseDecides {
+				f.Effect, f.byProfile = fallback, true
+			}
+		}
+		if f.Effect != Allow && r.message != nil {
+			f.Message = r.message.render(in)
+		}
+		if f.Supplier != "" {
+			if _, ok := in.Facts.Tools[f.Supplier]; !ok {
+				f.Supplier = ""
+			}
+		}
+		d.Fired = append(d.Fired, f)
+		if enforced && f.Effect > d.Verdict {
+			d.Verdict = f.Effect
+		}
+	}
+	return takenOver
+}
+
+// run evaluates one rule: the first line that holds or errs, then `unless`.
+func (r *planRule) run(in *Input) (f Fired, fired bool) {
+	f = Fired{Policy: r.policy.Name, Version: r.policy.Version, Rule: r.ID, Mode: r.mode(), Condition: r.Condition}
+	for i := range r.lines {
+		holds, err := r.lines[i].eval(in)
+		if err == nil && !holds {
+			continue
+		}
+		from := r.When[i]
+		f.Effect = from.Effect
+		if err != nil {
+			f.Error = err.Error()
+			f.Effect, from = Confirm, Line{}
+			for _, l := range r.When[i:] {
+				if l.Effect > f.Effect || l.Effect == f.Effect && from.Effect != f.Effect {
+					f.Effect, from = l.Effect, l
+				}
+			}
+		}
+		f.Line, f.If = i+1, r.When[i].If
+		f.To, f.Expires, f.SelfReview = from.To, from.Expires, r.SelfReview
+		if f.Effect == Clarify {
+			f.Missing, f.Supplier = from.Missing, from.From
+		}
+		fired = true
+		break
+	}
+	if fired && r.compiledRule.unless != nil {
+		exempt, err := r.unless.eval(in)
+		if err != nil {
+			f.UnlessError = err.Error()
+		} else if exempt {
+			f = Fired{Policy: f.Policy, Version: f.Version, Rule: f.Rule, Mode: f.Mode, Condition: f.Condition, Exempt: true}
+			return f, false
+		}
+	}
+	return f, fired
+}
+
+// eval runs one condition; a panic of the evaluator is an error like any other.
+func (t *typed) eval(in *Input) (holds bool, err error) {
+	if t.err != nil {
+		return false, t.err
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			holds, err = false, fmt.Errorf("the condition could not be evaluated: %v", r)
+		}
+	}()
+	return t.program.Eval(in)
+}
+
+// conclude marks the determining rules and takes from them what the asking needs:
+// the first `to` that one of them names, the shortest expiry, self-review only
+// where all of them allow it, the first missing fact, all messages.
+func (b *Bundle) conclude(in *Input, d *CallDecision, reason, detail string) {
+	d.Reason, d.Detail = reason, detail
+	first := -1
+	allErrors := true
+	var messages []string
+	d.SelfReview = true
+	for i := range d.Fired {
+		f := &d.Fired[i]
+		if f.Mode != Enforce || f.Effect != d.Verdict {
+			continue
+		}
+		f.Determining = true
+		if !f.byProfile && first < 0 {
+			first = i
+		}
+		if f.byProfile {
+			continue
+		}
+		allErrors = allErrors && f.Error != ""
+		if d.To == "" {
+			d.To = f.To
+		}
+		if f.Expires > 0 && (d.Expires == 0 || f.Expires < d.Expires) {
+			d.Expires = f.Expires
+		}
+		d.SelfReview = d.SelfReview && f.SelfReview
+		if d.Missing == "" {
+			d.Missing, d.Supplier = f.Missing, f.Supplier
+		}
+		if f.Message != "" {
+			messages = append(messages, f.Message)
+		}
+	}
+	d.SelfReview = d.SelfReview && first >= 0
+	d.Message = strings.Join(messages, "\n")
+	if d.Expires == 0 && (d.Verdict == Confirm || d.Verdict == Escalate) {
+		d.Expires = b.opts.DefaultExpires
+	}
+	if first < 0 {
+		return
+	}
+	f := &d.Fired[first]
+	switch {
+	case allErrors:
+		d.Reason = ReasonError
+		d.Detail = "rule " + f.Rule + " could not be evaluated, which counts as " + d.Verdict.String() + ": " + f.Error
+	case f.Line == 0:
+		d.Reason = ReasonRule
+		d.Detail = "rule " + f.Rule + " covers this tool and none of its lines holds"
+		if f.Exempt {
+			d.Detail = "rule " + f.Rule + " covers this tool and its exception holds"
+		}
+	default:
+		d.Reason = ReasonRule
+		d.Detail = "rule " + f.Rule + " says " + d.Verdict.String() + ": " + f.If
+	}
+}
+
+// Judge decides one call by one bundle with given facts: Decide for a turn of one.
+func (b *Bundle) Judge(facts Facts, call Call) CallDecision {
+	return b.Decide(facts, []Call{call})[0]
+}
+
+// exampleTime stands for now in examples and cases that name none: a Thursday noon.
+var exampleTime = time.Date(2026, time.January, 1, 12, 0, 0, 0, time.UTC)
