@@ -1,0 +1,93 @@
+package conversations
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Normalise brings a message into the form in which prompts and histories are
+// compared, so that what a client trimmed, re-escaped or re-wrapped still
+// matches. In this order: bytes that are not UTF-8 become U+FFFD; NFC; CRLF and
+// CR become LF; markdown escapes go (dropEscapes); reasoning blocks go
+// (dropReasoning); every run of white space becomes one blank; trimmed.
+//
+// It is total, takes linear time and is idempotent. Texts that differ only in
+// the above become equal: the result identifies, it is never shown or sent.
+func Normalise(s string) string {
+	return collapse(dropReasoning(unescaped(s)))
+}
+
+// Fingerprint is the hex SHA-256 of the parts, each preceded by its length, so
+// that no two lists of parts share one by moving a boundary.
+func Fingerprint(parts ...string) string {
+	h := sha256.New()
+	var size [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(p)))
+		h.Write(size[:])
+		h.Write([]byte(p))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// unescaped is the part of Normalise that keeps lines.
+func unescaped(s string) string {
+	s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	if !norm.NFC.IsNormalString(s) {
+		s = norm.NFC.String(s)
+	}
+	if strings.IndexByte(s, '\r') >= 0 {
+		s = strings.ReplaceAll(s, "\r\n", "\n")
+		s = strings.ReplaceAll(s, "\r", "\n")
+	}
+	return dropEscapes(s)
+}
+
+// dropEscapes takes away every backslash that stands before ASCII punctuation,
+// another backslash included, or before a line end (a hard break). That is more
+// than one level of unescaping on purpose: a text is equal to itself escaped any
+// number of times.
+func dropEscapes(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) && (isPunctuation(s[i+1]) || s[i+1] == '\n') {
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func isPunctuation(c byte) bool {
+	return '!' <= c && c <= '/' || ':' <= c && c <= '@' || '[' <= c && c <= '`' || '{' <= c && c <= '~'
+}
+
+// collapse trims and turns runs of white space (NBSP and the like included)
+// into one blank.
+func collapse(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	blank := false
+	for _, r := range s {
+		if unicode.IsSpace(r) {
+			blank = true
+			continue
+		}
+		if blank && b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		blank = false
+		b.WriteRune(r)
+	}
+	return b.String()
+}
