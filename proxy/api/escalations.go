@@ -58,7 +58,7 @@ func (e *Escalations) List(w http.ResponseWriter, r *http.Request, c Caller) err
 	return write(w, struct {
 		Escalations []governance.Escalation `json:"escalations"`
 		Count       int                     `json:"count"`
-		Pagination  listPage                 `json:"pagination"`
+		Pagination  listPage                `json:"pagination"`
 	}{list, len(list), page})
 }
 
