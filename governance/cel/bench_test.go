@@ -1,0 +1,103 @@
+package cel_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"cadreen/governance"
+)
+
+// benchPolicies makes n rules of one line with else; the first `applicable` name
+// process_refund, the others a tool of their own each.
+func benchPolicies(n, applicable int) []governance.Policy {
+	p := governance.Policy{Name: "bench", Config: map[string]any{"over": int64(100000)}}
+	for i := range n {
+		tool := "process_refund"
+		if i >= applicable {
+			tool = fmt.Sprintf("other_tool_%d", i)
+		}
+		p.Rules = append(p.Rules, governance.Rule{ID: fmt.Sprintf("r%d", i), Tools: []string{tool}, Mode: governance.Enforce,
+			When: []governance.Line{{If: fmt.Sprintf(`args.amount > config.over + %d && args.order_id != "x"`, i), Effect: governance.Confirm}}})
+	}
+	return []governance.Policy{p}
+}
+
+const refundSchema = `{"type":"object","properties":{"order_id":{"type":"string"},"amount":{"type":"number"},"note":{"type":"string"},
+	"items":{"type":"array","items":{"type":"object","properties":{"sku":{"type":"string"},"quantity":{"type":"integer"}}}}},"required":["order_id","amount"]}`
+
+// benchTurn is 4 KB of arguments and 200 messages of the requester.
+func benchTurn(tb testing.TB, tool string) (governance.Facts, []governance.Call) {
+	var items []map[string]any
+	for i := range 30 {
+		items = append(items, map[string]any{"sku": fmt.Sprintf("SKU-%05d", i), "quantity": i})
+	}
+	args := map[string]any{"order_id": "456", "amount": 750, "items": items, "note": ""}
+	text, err := json.Marshal(args)
+	require.NoError(tb, err)
+	args["note"] = strings.Repeat("The parcel came late. ", 200)[:4096-len(text)]
+	text, err = json.Marshal(args)
+	require.NoError(tb, err)
+	require.Len(tb, text, 4096)
+	facts := governance.Facts{Workspace: "w", Turns: 200, Requester: governance.Requester{ID: "key_1", Roles: []string{"support"}}, Now: time.Unix(1750000000, 0),
+		Tools: map[string]governance.Tool{tool: {Type: "function", Name: tool, Description: "A tool", Schema: []byte(refundSchema)}}}
+	for i := range 200 {
+		facts.UserTexts = append(facts.UserTexts, fmt.Sprintf("Message %d: please refund order %d for $%d.50, thank you.", i, i+256, i+550))
+	}
+	return facts, []governance.Call{{ID: "call_1", Name: tool, Form: governance.FormFunction, Arguments: string(text)}}
+}
+
+func benchBundle(tb testing.TB, policies []governance.Policy) *governance.Bundle {
+	b, err := governance.NewBundle(policies, governance.Options{Evaluator: evaluator(tb)})
+	require.NoError(tb, err)
+	return b
+}
+
+func decideLoop(b *testing.B, bundle *governance.Bundle, facts governance.Facts, calls []governance.Call, want governance.Verdict) {
+	require.Equal(b, want, bundle.Decide(facts, calls)[0].Verdict)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		bundle.Decide(facts, calls)
+	}
+}
+
+func BenchmarkDecide20Rules4KB(b *testing.B) {
+	facts, calls := benchTurn(b, "process_refund")
+	decideLoop(b, benchBundle(b, benchPolicies(20, 20)), facts, calls, governance.Allow)
+}
+
+func BenchmarkDecide20Of1000Rules4KB(b *testing.B) {
+	facts, calls := benchTurn(b, "process_refund")
+	decideLoop(b, benchBundle(b, benchPolicies(1000, 20)), facts, calls, governance.Allow)
+}
+
+func BenchmarkDecide20RulesSmall(b *testing.B) {
+	facts, calls := benchTurn(b, "process_refund")
+	calls[0].Arguments = `{"order_id":"456","amount":750}`
+	decideLoop(b, benchBundle(b, benchPolicies(20, 20)), facts, calls, governance.Allow)
+}
+
+func BenchmarkDecideNoRuleNamesTheTool(b *testing.B) {
+	facts, calls := benchTurn(b, "get_order")
+	calls[0].Arguments = `{"order_id":"456","amount":750}`
+	decideLoop(b, benchBundle(b, benchPolicies(1000, 20)), facts, calls, governance.Allow)
+}
+
+func BenchmarkDecideNoRuleNamesTheTool4KB(b *testing.B) {
+	facts, calls := benchTurn(b, "get_order")
+	decideLoop(b, benchBundle(b, benchPolicies(1000, 20)), facts, calls, governance.Allow)
+}
+
+func BenchmarkDecideFromUser200Messages(b *testing.B) {
+	facts, calls := benchTurn(b, "process_refund")
+	policies := benchPolicies(19, 19)
+	policies[0].Rules = append(policies[0].Rules, governance.Rule{ID: "origin", Tools: []string{"process_refund"},
+		When: []governance.Line{{If: `!from_user(args.order_id)`, Effect: governance.Confirm}}})
+	facts.UserTexts[199] = "Refund order 456"
+	decideLoop(b, benchBundle(b, policies), facts, calls, governance.Allow)
+}
