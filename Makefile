@@ -1,0 +1,44 @@
+# Cadreen. `make` alone prints what there is.
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BIN         := bin/cadreen
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race lint bench fmt docs clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/cadreen, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/cadreen
+
+run: ## run the proxy on 127.0.0.1:8080 with the built-in rehearsal model
+	$(GO) run ./cmd/cadreen serve
+
+test: ## run every test against real servers (redis-server, Node.js 20 or later)
+	@.ci/needs
+	$(GO) test -p 2 -timeout 9m ./...
+
+race: ## run every test under the race detector (slow, needs a C compiler)
+	@.ci/needs
+	CGO_ENABLED=1 $(GO) test -race -p 2 -timeout 30m ./...
+
+lint: ## check formatting, go vet and staticcheck
+	@unformatted=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt-ed (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+bench: ## run the benchmarks, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fmt: ## format every Go file
+	gofmt -w $$($(GO) list -f '{{.Dir}}' ./...)
+
+docs: ## make the generated pages in docs/ anew
+	$(GO) test ./fault -run TestDocsErrorsIsUpToDate -update
+	$(GO) test ./config -run TestDocsSettingsIsUpToDate -update
+
+clean: ## remove what was built; data and installed packages stay
+	rm -rf bin coverage.*
