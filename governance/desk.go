@@ -194,6 +194,12 @@ func (d *Desk) fillHold(p *Plan) {
 	h.Expires = h.Created.Add(longest)
 }
 
+// Choices are the choices that carry calls, lowest first.
+func (p *Plan) Choices() []int { return choicesOf(p.Calls) }
+
+// Held are the positions in Calls of the hold's items, in their order.
+func (p *Plan) Held() []int { return p.held }
+
 // Gate is the outcome of the turn as clients branch on it.
 func (p *Plan) Gate() Gate {
 	if p.Hold != nil {
@@ -202,19 +208,21 @@ func (p *Plan) Gate() Gate {
 		}
 		return GateEscalate
 	}
-	gate, freed := GateOK, false
+	gate := GateOK
 	for i, cd := range p.Decisions {
-		freed = freed || p.Free[i]
-		switch cd.Verdict {
-		case Block:
-			gate = GateBlocked
-		case Clarify:
-			if gate == GateOK {
-				gate = GateNeedsInput
-			}
+		if p.Free[i] {
+			return GateOK // what was refused beside it is said in the text
 		}
+		gate = strictest(gate, cd.Verdict.Gate())
 	}
 	return gate
+}
+
+func strictest(a, b Gate) Gate {
+	if b == GateBlocked || a == GateOK {
+		return b
+	}
+	return a
 }
 
 // Asked is the question as it goes to the requester.
@@ -226,11 +234,13 @@ type Asked struct {
 	CallsDigest string
 	Group       string
 	WithTools   bool
+	Tag         string // tells the question apart from an equal one
 }
 
 func (h *Hold) asked(a Asked) {
 	h.Prompt, h.PromptPrint, h.Pair = a.Prompt, a.PromptPrint, a.Pair
-	h.Transcript, h.CallsDigest, h.Group, h.WithTools = a.Transcript, a.CallsDigest, a.Group, a.WithTools
+	h.Transcript, h.CallsDigest, h.Group = a.Transcript, a.CallsDigest, a.Group
+	h.WithTools, h.Tag = a.WithTools, a.Tag
 }
 
 // ErrClaimed says that another open hold is asked about in the same words.

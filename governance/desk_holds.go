@@ -67,6 +67,30 @@ func (d *Desk) list(ctx context.Context, workspace string, q store.Query) ([]Hol
 	return list, nil
 }
 
+// HeldCalls are the calls behind a hold's items, in their order; without
+// arguments where those were erased.
+func (d *Desk) HeldCalls(ctx context.Context, workspace, id string) ([]Call, error) {
+	h, _, err := d.holds.Get(ctx, workspace, id)
+	if err != nil {
+		return nil, storeFault(err)
+	}
+	calls := make([]Call, len(h.Items))
+	beside, _, err := d.bytes.Get(ctx, workspace, id)
+	if errors.Is(err, store.ErrNotFound) {
+		for i, it := range h.Items {
+			calls[i] = Call{ID: it.CallID, Name: it.Name, Form: it.Form}
+		}
+		return calls, nil
+	}
+	if err != nil {
+		return nil, storeFault(err)
+	}
+	for i, c := range beside.Calls {
+		calls[i] = c.Call
+	}
+	return calls, nil
+}
+
 // Observed are the calls of a conversation that went out through this proxy:
 // those stored under the conversation when the client named it in the body, and
 // those whose ids stand in the transcript.

@@ -41,12 +41,13 @@ type Hold struct {
 	TraceID      string    `json:"trace_id"`
 	State        State     `json:"state"`
 	Items        []Item    `json:"items"`
-	Prompt       string    `json:"prompt"`       // the text as asked
-	PromptPrint  string    `json:"prompt_print"` // fingerprint of the normalised prompt
-	Pair         string    `json:"pair"`         // fingerprint of last user message and prompt
-	Transcript   string    `json:"transcript"`   // fingerprint of the whole transcript
-	CallsDigest  string    `json:"calls_digest"` // fingerprint of the proposed calls
-	WithTools    bool      `json:"with_tools"`   // the asking request carried tools
+	Prompt       string    `json:"prompt"`        // the text as asked
+	Tag          string    `json:"tag,omitempty"` // such as K7, where the prompt has one
+	PromptPrint  string    `json:"prompt_print"`  // fingerprint of the normalised prompt
+	Pair         string    `json:"pair"`          // fingerprint of last user message and prompt
+	Transcript   string    `json:"transcript"`    // fingerprint of the whole transcript
+	CallsDigest  string    `json:"calls_digest"`  // fingerprint of the proposed calls
+	WithTools    bool      `json:"with_tools"`    // the asking request carried tools
 	Created      time.Time `json:"created"`
 	Expires      time.Time `json:"expires"`
 	// Ready: every call is answered and at least one may go; the next request
