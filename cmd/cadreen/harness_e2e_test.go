@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"cadreen/config"
+	"cadreen/proxy/scripted"
+	"cadreen/store/storetest"
+)
+
+// Keys of the end-to-end tests: two principals of one workspace, one of
+// another, and a reviewer.
+const (
+	keyAnn   = "sk_cadreen_ann_0123456789abcdef"
+	keyBob   = "sk_cadreen_bob_0123456789abcdef"
+	keyOther = "sk_cadreen_other_0123456789abcdef"
+	keyRhea  = "sk_cadreen_rhea_0123456789abcdef"
+)
+
+const keysYAML = `keys:
+  - {name: ann, key: ` + keyAnn + `, workspace: shop}
+  - {name: bob, key: ` + keyBob + `, workspace: shop}
+  - {name: other, key: ` + keyOther + `, workspace: elsewhere}
+  - {name: rhea, key: ` + keyRhea + `, workspace: shop, roles: [chat, reviewer]}
+`
+
+// engines are the two stores; each gives a store.url of its own for a test.
+var engines = []struct {
+	name string
+	url  func(t *testing.T) string
+}{
+	{"sqlite", func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "cadreen.db") }},
+	{"redis", func(t *testing.T) string { return storetest.StartRedis(t).URL() }},
+}
+
+// onBothStores runs the test once for each engine.
+func onBothStores(t *testing.T, test func(t *testing.T, storeURL string)) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) { test(t, e.url(t)) })
+	}
+}
+
+// setup is what a proxy under test runs with.
+type setup struct {
+	backend string // "" is the rehearsal model
+	store   string // "" is a SQLite file of its own
+	policy  string // YAML of one policy file
+	yaml    string // further settings
+}
+
+// file writes the settings and answers their path.
+func (s setup) file(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	if s.store == "" {
+		s.store = engines[0].url(t)
+	}
+	text := "listen: 127.0.0.1:0\nstore: {url: '" + s.store + "', relaxed: true}\n" + keysYAML + s.yaml
+	if s.backend != "" {
+		text += "\nbackend: {url: '" + s.backend + "'}\n"
+	}
+	if s.policy != "" {
+		policies := filepath.Join(folder, "policies")
+		require.NoError(t, os.Mkdir(policies, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(policies, "policy.yaml"), []byte(s.policy), 0o600))
+		text += "\npolicies: '" + policies + "'\n"
+	}
+	path := filepath.Join(folder, "cadreen.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// proxyUnderTest is one running program and a client's view of it.
+type proxyUnderTest struct {
+	t    *testing.T
+	url  string // base url, ending in /v1
+	main *Main  // nil when it is a process of its own
+	// loose leaves out the check against OpenAI's schema: for models whose own
+	// replies are not valid against it.
+	loose bool
+}
+
+// start runs the real program inside this process until the test ends.
+func start(t *testing.T, s setup) *proxyUnderTest {
+	t.Helper()
+	cfg, err := config.Load(s.file(t), nil)
+	require.NoError(t, err)
+	m := &Main{Config: cfg, Stderr: t.Output()}
+	require.NoError(t, m.Run(t.Context()))
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	return &proxyUnderTest{t: t, url: m.URL() + "/v1", main: m}
+}
+
+// startScripted runs the program in front of a scripted model.
+func startScripted(t *testing.T, s setup) (*proxyUnderTest, *scripted.Server) {
+	t.Helper()
+	model := scripted.New(t)
+	s.backend = model.URL()
+	return start(t, s), model
+}
+
+// reply is one answer as it came.
+type reply struct {
+	status  int
+	header  http.Header
+	trailer http.Header
+	body    string
+	broken  error // how the body ended, if not properly
+}
+
+// post sends the bytes with Ann's key; headers are pairs, later ones win.
+func (p *proxyUnderTest) post(body string, headers ...string) reply {
+	p.t.Helper()
+	r, err := p.try(p.t.Context(), body, headers...)
+	require.NoError(p.t, err)
+	if !p.loose {
+		checkSchema(p.t, r)
+	}
+	return r
+}
+
+// open sends the bytes and answers as soon as headers came.
+func (p *proxyUnderTest) open(ctx context.Context, body string, headers ...string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/chat/completions", strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+keyAnn)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return client.Do(r)
+}
+
+func (p *proxyUnderTest) try(ctx context.Context, body string, headers ...string) (reply, error) {
+	res, err := p.open(ctx, body, headers...)
+	if err != nil {
+		return reply{}, err
+	}
+	defer res.Body.Close()
+	var b bytes.Buffer
+	_, broken := io.Copy(&b, res.Body)
+	return reply{status: res.StatusCode, header: res.Header, trailer: res.Trailer, body: b.String(), broken: broken}, nil
+}
+
+// client keeps no connections, so that a proxy that was killed is not asked
+// over an old one.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+
+// as is the header pair of a key.
+func as(key string) []string { return []string{"Authorization", "Bearer " + key} }

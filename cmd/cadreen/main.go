@@ -1,0 +1,20 @@
+// Command cadreen is the proxy and the tools around it: serve, demo, policy,
+// key, doctor, version.
+//
+// What lives here: the command line, and Main, which opens every room and puts
+// them together. What does not: anything that a request goes through.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := program{Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}.run(ctx)
+	stop()
+	os.Exit(code)
+}

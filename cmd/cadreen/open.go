@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"cadreen/config"
+	"cadreen/proxy/backend"
+	"cadreen/proxy/keys"
+	"cadreen/store"
+	"cadreen/store/redis"
+	"cadreen/store/sqlite"
+)
+
+const sqlitePrefix = "sqlite:"
+
+// sqlitePath is the file of a SQLite store.
+func sqlitePath(s config.Store) (string, bool) {
+	return strings.CutPrefix(s.URL.Reveal(), sqlitePrefix)
+}
+
+// openStore opens the engine that store.url names.
+func openStore(ctx context.Context, s config.Store) (store.Engine, error) {
+	var engine store.Engine
+	var err error
+	if path, ok := sqlitePath(s); ok {
+		engine, err = sqlite.Open(ctx, path)
+	} else {
+		engine, err = redis.Open(ctx, s.URL.Reveal())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store.url %s: %w", s.URL, err)
+	}
+	return engine, nil
+}
+
+// openBackend makes the model backend.
+func openBackend(b config.Backend) (backend.Backend, error) {
+	made, err := backend.Open(backend.Settings{
+		URL:         b.URL.Reveal(),
+		APIKey:      b.APIKey.Reveal(),
+		Passthrough: b.Auth == "passthrough",
+		Timeout:     b.Timeout,
+		IdleTimeout: b.IdleTimeout,
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return made, nil
+}
+
+// openKeys makes the ring of keys.
+func openKeys(engine store.Engine, cfg *config.Config, log *slog.Logger) (*keys.Ring, error) {
+	configured := make([]keys.Configured, len(cfg.Keys))
+	for i, k := range cfg.Keys {
+		configured[i] = keys.Configured{Name: k.Name, Key: k.Key.Reveal(), Workspace: k.Workspace, Roles: k.Roles}
+	}
+	ring, err := keys.New(keys.Options{
+		Engine: engine, Configured: configured, Passthrough: cfg.Backend.Auth == "passthrough", Logger: log,
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return ring, nil
+}
+
+// closeBackend closes its idle connections.
+func closeBackend(b backend.Backend) error {
+	if c, ok := b.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
