@@ -13,8 +13,8 @@ import (
 
 // Normalise brings a message into the form in which prompts and histories are
 // compared, so that what a client trimmed, re-escaped or re-wrapped still
-// matches. In this order: bytes that are not UTF-8 become U+FFFD; NFC; CRLF and
-// CR become LF; markdown escapes go (dropEscapes); reasoning blocks go
+// matches. In this order: bytes that are not UTF-8 become U+FFFD; CRLF and CR
+// become LF; markdown escapes go (dropEscapes); NFC; reasoning blocks go
 // (dropReasoning); every run of white space becomes one blank; trimmed.
 //
 // It is total, takes linear time and is idempotent. Texts that differ only in
@@ -39,32 +39,39 @@ func Fingerprint(parts ...string) string {
 // unescaped is the part of Normalise that keeps lines.
 func unescaped(s string) string {
 	s = strings.ToValidUTF8(s, string(utf8.RuneError))
-	if !norm.NFC.IsNormalString(s) {
-		s = norm.NFC.String(s)
-	}
 	if strings.IndexByte(s, '\r') >= 0 {
 		s = strings.ReplaceAll(s, "\r\n", "\n")
 		s = strings.ReplaceAll(s, "\r", "\n")
 	}
-	return dropEscapes(s)
+	s = dropEscapes(s)
+	if !norm.NFC.IsNormalString(s) {
+		// Escapes go first, because NFC joins punctuation with a mark behind it, and
+		// once more, because it turns a few characters into punctuation.
+		s = dropEscapes(norm.NFC.String(s))
+	}
+	return s
 }
 
 // dropEscapes takes away every backslash that stands before ASCII punctuation,
-// another backslash included, or before a line end (a hard break). That is more
-// than one level of unescaping on purpose: a text is equal to itself escaped any
-// number of times.
+// another backslash included, or before white space or the end (a hard break).
+// That is more than one level of unescaping on purpose: a text is equal to itself
+// escaped any number of times.
 func dropEscapes(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
+	next := strings.IndexByte(s, '\\')
+	if next < 0 {
 		return s
 	}
 	var b strings.Builder
 	b.Grow(len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) && (isPunctuation(s[i+1]) || s[i+1] == '\n') {
-			continue
+	for next >= 0 {
+		b.WriteString(s[:next])
+		s = s[next+1:]
+		if r, _ := utf8.DecodeRuneInString(s); s != "" && !unicode.IsSpace(r) && (r > 0x7f || !isPunctuation(byte(r))) {
+			b.WriteByte('\\')
 		}
-		b.WriteByte(s[i])
+		next = strings.IndexByte(s, '\\')
 	}
+	b.WriteString(s)
 	return b.String()
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"cadreen/governance"
 )
@@ -181,28 +183,53 @@ func waitingLine(items []Item, review []int) string {
 	return reviewLast + ": " + strings.Join(places, "; ")
 }
 
-// escalationPlace is "esc_1 at <url>". White space in either would end the word
-// by which recognise.go knows it, so it is escaped like a hidden character.
+// escalationPlace is "esc_1 at <url>".
 func escalationPlace(id, url string) string {
-	id, url = visibleWord(id), visibleWord(url)
+	id, url = placeWord(id), placeWord(url)
 	if id == "" || url == "" {
 		return id + url
 	}
 	return id + " at " + url
 }
 
-func visibleWord(s string) string {
-	s, _ = visibleText(s)
-	return strings.NewReplacer(" ", `\u{20}`, "\n", `\u{a}`, "\t", `\u{9}`, ";", "%3B").Replace(s)
+// placeWord percent-encodes what is not plain in an address, so that the end of
+// the word is plain too: recognise.go knows the last line by such words.
+func placeWord(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if isPlaceByte(s[i]) {
+			b.WriteByte(s[i])
+		} else {
+			fmt.Fprintf(&b, "%%%02X", s[i])
+		}
+	}
+	return b.String()
 }
 
-// toolName shows a tool's name as one word. Governance blocks names that need
-// it; a prompt still never depends on that.
+func isPlaceByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~:/?#[]@$&+,=%", c) >= 0
+}
+
+// toolName shows a tool's name as one word; what is not a letter, a digit or one
+// of _ . : / - becomes an escape. Governance blocks such names; a prompt still
+// never depends on that.
 func toolName(item Item) string {
 	if item.Tool == "" {
-		return "(no name)"
+		return "(unnamed)"
 	}
-	return visibleWord(item.Tool)
+	var b strings.Builder
+	for i, r := range item.Tool {
+		_, size := utf8.DecodeRuneInString(item.Tool[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x{%02x}`, item.Tool[i])
+		case unicode.IsLetter(r) && !isHidden(r), unicode.IsDigit(r), strings.ContainsRune("_.:/-", r):
+			b.WriteRune(r)
+		default:
+			fmt.Fprintf(&b, `\u{%x}`, r)
+		}
+	}
+	return b.String()
 }
 
 func severalCalls(n int) string { return fmt.Sprintf("%s%d%s", severalPrefix, n, severalSuffix) }

@@ -180,11 +180,23 @@ func isWaitingLine(line string) bool {
 	}
 	for _, place := range strings.Split(rest, "; ") {
 		words := strings.Split(place, " ")
-		if words[0] == "" || len(words) != 1 && (len(words) != 3 || words[1] != "at" || words[2] == "") {
+		switch {
+		case len(words) == 1 && isPlaceWord(words[0]):
+		case len(words) == 3 && isPlaceWord(words[0]) && words[1] == "at" && isPlaceWord(words[2]):
+		default:
 			return false
 		}
 	}
 	return true
+}
+
+func isPlaceWord(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !isPlaceByte(s[i]) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // longestFirst merges two lists that are ordered so, without repeats.

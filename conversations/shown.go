@@ -22,6 +22,18 @@ const (
 // as it was stored, because indentation grows with the square of the depth.
 const shownDepth = 32
 
+// Shown is a text that somebody else wrote, made fit to show: hidden characters
+// as escapes such as \u{200b}, and the middle left out of more than 8 KB, with
+// the length and digest of the whole.
+func Shown(s string) string {
+	visible, _ := visibleText(s)
+	if len(visible) <= shownLimit {
+		return visible
+	}
+	text, note := shorten(visible, s)
+	return text + "\n" + note
+}
+
 // shownValue is one value made visible.
 type shownValue struct {
 	language string // of the code fence: "json" or ""
@@ -171,7 +183,7 @@ func isHidden(r rune) bool {
 // dressesEmoji: the selector that makes a symbol a coloured picture, or a plain
 // one, is ordinary writing right after a symbol.
 func dressesEmoji(before, r rune) bool {
-	return (r == 0xfe0e || r == 0xfe0f) && unicode.In(before, unicode.So, unicode.Sm) && !isHidden(before)
+	return (r == 0xfe0e || r == 0xfe0f) && before != utf8.RuneError && unicode.In(before, unicode.So, unicode.Sm) && !isHidden(before)
 }
 
 // hidesByEscape says whether a JSON text spells a hidden character as \uXXXX. It

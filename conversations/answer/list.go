@@ -32,7 +32,7 @@ func number(s string, count int) (n int, rest string, ok bool) {
 	i := 0
 	for i < len(s) && '0' <= s[i] && s[i] <= '9' {
 		n = n*10 + int(s[i]-'0')
-		if n == 0 || n > count {
+		if n == 0 || n > count || i == 9 { // nine digits are enough, and never overflow
 			return 0, "", false
 		}
 		i++
