@@ -174,5 +174,8 @@ func baseURL(text string) (*url.URL, error) {
 	case strings.HasSuffix(strings.TrimRight(base.Path, "/"), "/chat/completions"):
 		return nil, fmt.Errorf("%w: backend.url is the base of the API, usually …/v1, without /chat/completions", ErrSettings)
 	}
+	if base.Path == "" {
+		base.Path = "/" // otherwise what is joined to it stays relative
+	}
 	return base, nil
 }

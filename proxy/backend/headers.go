@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // Forwardable returns a copy of the client's headers without those that must
@@ -31,13 +33,16 @@ func Forwardable(in http.Header) http.Header {
 
 func copyForwardable(out, in http.Header) {
 	var listed map[string]bool
-	for _, line := range in["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = textproto.TrimString(name); name != "" {
+	for name, lines := range in {
+		if !strings.EqualFold(name, "Connection") {
+			continue
+		}
+		for hop := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+			if hop = textproto.TrimString(hop); hop != "" {
 				if listed == nil {
 					listed = make(map[string]bool)
 				}
-				listed[textproto.CanonicalMIMEHeaderKey(name)] = true
+				listed[textproto.CanonicalMIMEHeaderKey(hop)] = true
 			}
 		}
 	}
@@ -77,8 +82,7 @@ var withheldPrefixes = []string{
 
 // withheld tells whether a header, canonically spelled, stays with us.
 func withheld(name string) bool {
-	// A name that begins with a colon is an HTTP/2 pseudo header.
-	if name == "" || name[0] == ':' || withheldNames[name] {
+	if !httpguts.ValidHeaderFieldName(name) || withheldNames[name] {
 		return true
 	}
 	for _, prefix := range withheldPrefixes {

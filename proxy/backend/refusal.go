@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -130,9 +131,9 @@ func (s *server) clientsFault(life *life, resp *http.Response) *fault.Error {
 			fmt.Errorf("%w: status %d", errMalformed, resp.StatusCode))
 	}
 	f := &fault.Error{
-		Code: said.Code, Status: resp.StatusCode, Type: said.Type, Param: said.Param,
-		Message: s.shown(said.Message),
-		Err:     fmt.Errorf("the model server answered %d", resp.StatusCode),
+		Code: s.token(said.Code), Status: resp.StatusCode, Type: s.token(said.Type),
+		Param: s.shown(said.Param), Message: s.shown(said.Message),
+		Err: fmt.Errorf("the model server answered %d", resp.StatusCode),
 	}
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized:
@@ -216,6 +217,17 @@ func (s *server) shown(message string) string {
 	}
 	return message
 }
+
+// token is an upstream's code or type, if it is one: clients branch on it and it
+// stands in addresses.
+func (s *server) token(text string) string {
+	if !tokenForm.MatchString(text) || s.secrets.Replace(text) != text {
+		return ""
+	}
+	return text
+}
+
+var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
 
 // newSecrets knows what a message must not repeat. A bare host name without a
 // dot could be an ordinary word, so it counts only as part of an address.
