@@ -84,17 +84,29 @@ func isPunctuation(c byte) bool {
 func collapse(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
-	blank := false
-	for _, r := range s {
-		if unicode.IsSpace(r) {
-			blank = true
-			continue
-		}
-		if blank && b.Len() > 0 {
+	for word := range strings.FieldsSeq(s) {
+		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
-		blank = false
-		b.WriteRune(r)
+		b.WriteString(word)
+	}
+	return b.String()
+}
+
+// collapseLines does so within lines and keeps one line end between lines that
+// are not blank.
+func collapseLines(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for line := range strings.SplitSeq(s, "\n") {
+		gap := byte('\n')
+		for word := range strings.FieldsSeq(line) {
+			if b.Len() > 0 {
+				b.WriteByte(gap)
+			}
+			gap = ' '
+			b.WriteString(word)
+		}
 	}
 	return b.String()
 }

@@ -26,6 +26,11 @@ const candidateLimit = 64
 // It survives escaping by a markdown editor, trimmed lines, CRLF, reasoning
 // blocks around the prompt, and a client that turned all line ends into blanks.
 func Recognise(assistantText string) (candidates []string, ok bool) {
+	// Most messages are not prompts. Every form holds one of these words, which no
+	// client escapes or breaks.
+	if !strings.Contains(assistantText, "approval") && !strings.Contains(assistantText, "reviewer") {
+		return nil, false
+	}
 	text := unescaped(assistantText)
 	candidates = promptCandidates(collapseLines(text))
 	if stripped := dropReasoning(text); stripped != text {
@@ -83,32 +88,6 @@ func promptCandidates(text string) []string {
 		candidates[n] = collapse(dropReasoning(text[i:])) // the rest of Normalise is done
 	}
 	return candidates
-}
-
-// collapseLines trims and makes every run of white space one line end if it holds
-// one, else one blank.
-func collapseLines(s string) string {
-	var b strings.Builder
-	b.Grow(len(s))
-	gap := byte(0)
-	for _, r := range s {
-		switch {
-		case r == '\n':
-			gap = '\n'
-			continue
-		case unicode.IsSpace(r):
-			if gap == 0 {
-				gap = ' '
-			}
-			continue
-		}
-		if gap != 0 && b.Len() > 0 {
-			b.WriteByte(gap)
-		}
-		gap = 0
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // lastLine cuts the last line off a text with collapsed lines. flat: the text has

@@ -230,6 +230,15 @@ func BenchmarkRecogniseOrdinaryText(b *testing.B) {
 	}
 }
 
+func BenchmarkRecognisePrompt(b *testing.B) {
+	s := strings.Repeat("An ordinary answer of some words.\n", 30) + "\n" + Render(goldens()["single_arguments"]).Text
+	b.ReportAllocs()
+	b.SetBytes(int64(len(s)))
+	for b.Loop() {
+		Recognise(s)
+	}
+}
+
 func BenchmarkRenderSingle(b *testing.B) {
 	ask := goldens()["single_arguments"]
 	b.ReportAllocs()
