@@ -1,0 +1,98 @@
+-- One Commit: conditions first, then every write, so that a conflict has
+-- written nothing. Redis runs a script alone; it refuses the first write when
+-- it cannot take writes (memory, disk, replica) and never a later one.
+--
+-- KEYS[1] is the token of this Commit. It is remembered for a while, so that a
+-- repetition on the wire, whose first answer was lost, is answered like the
+-- first and does nothing. Because the token is a key that does not exist yet,
+-- Cluster answers TRYAGAIN while the slot is being moved, before anything ran.
+--
+-- KEYS[2..] are the documents, the index positions to be written and the logs,
+-- in the order of the steps. The index positions to be REMOVED are found in the
+-- document itself and cannot be declared; they carry the same hash tag.
+--
+-- ARGV: publish command, channel, token's life in ms, clock offset in us, then
+--   P condition id index-prefix value n (field score){n}
+--   D condition id index-prefix
+--   A value
+-- condition: '' none, 'c' must not exist, else the exact version.
+-- A document is a hash: v version, d value, 'i' .. name:key -> score.
+-- Answers 0, or the number of the first step whose condition did not hold.
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  return 0
+end
+
+local k, a = 1, 4
+local function key()
+  k = k + 1
+  return KEYS[k]
+end
+local function arg()
+  a = a + 1
+  return ARGV[a]
+end
+
+local steps, last = {}, {}
+while a < #ARGV do
+  local s = { what = arg(), key = key() }
+  if s.what == 'A' then
+    s.value = arg()
+    if not last[s.key] then
+      last[s.key] = redis.call('XLEN', s.key)
+    end
+  else
+    local condition = arg()
+    s.id, s.prefix = arg(), arg()
+    s.version = redis.call('HGET', s.key, 'v')
+    if condition == 'c' then
+      if s.version then
+        return #steps + 1
+      end
+    elseif condition ~= '' and condition ~= s.version then
+      return #steps + 1
+    end
+    if s.what == 'P' then
+      s.fields = { 'v', string.format('%.0f', (tonumber(s.version) or 0) + 1), 'd', arg() }
+      s.places, s.kept = {}, {}
+      for _ = 1, tonumber(arg()) do
+        local field, score = arg(), arg()
+        s.fields[#s.fields + 1] = field
+        s.fields[#s.fields + 1] = score
+        s.places[#s.places + 1] = { key(), score }
+        s.kept[field] = true
+      end
+    end
+  end
+  steps[#steps + 1] = s
+end
+
+local at
+for _, s in ipairs(steps) do
+  if s.what == 'A' then
+    if not at then
+      local t = redis.call('TIME')
+      at = string.format('%.0f', t[1] * 1000000 + t[2] + ARGV[4])
+    end
+    last[s.key] = last[s.key] + 1
+    redis.call('XADD', s.key, string.format('%.0f-0', last[s.key]), 't', at, 'd', s.value)
+  else
+    if s.version then
+      for _, field in ipairs(redis.call('HKEYS', s.key)) do
+        if string.sub(field, 1, 1) == 'i' and not (s.kept and s.kept[field]) then
+          redis.call('ZREM', s.prefix .. string.sub(field, 2), s.id)
+        end
+      end
+      redis.call('DEL', s.key)
+    end
+    if s.what == 'P' then
+      redis.call('HSET', s.key, unpack(s.fields))
+      for _, place in ipairs(s.places) do
+        redis.call('ZADD', place[1], place[2], s.id)
+      end
+    end
+  end
+end
+
+redis.call('SET', KEYS[1], '', 'PX', ARGV[3])
+redis.call(ARGV[1], ARGV[2], '')
+return 0
