@@ -17,7 +17,7 @@ type Entry struct {
 	Type string `json:"type"`
 	// Subsystem is the part of Cadreen that raises the code.
 	Subsystem string `json:"subsystem"`
-	// Served is false for the codes of subsystems that this version does not have yet.
+	// Served is false for codes that this version does not send; most belong to subsystems that it does not have yet.
 	Served bool `json:"served"`
 	// Message is what a client reads when the place that raised the fault had nothing more exact to say.
 	Message string `json:"message"`

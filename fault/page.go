@@ -23,7 +23,7 @@ func Markdown() []byte {
 		}
 		b.WriteString("| HTTP | code | type | message | hint | next action |\n|---|---|---|---|---|---|\n")
 		for _, e := range s.Entries {
-			b.WriteString(markdownRow(e))
+			b.WriteString(markdownRow(e, s.Served && !e.Served))
 		}
 		b.WriteString("\n")
 	}
@@ -39,6 +39,7 @@ func Page() []byte {
 		"Sections":     sections(),
 		"NotServed":    notServed,
 		"NotServedWhy": notServedWhy,
+		"NotSent":      notSent,
 	})
 	if err != nil {
 		// The template and its data are both our own and fixed.
@@ -50,6 +51,7 @@ func Page() []byte {
 const (
 	notServed    = "Not served by this version."
 	notServedWhy = "The codes are reserved; nothing sends them yet."
+	notSent      = "reserved, not sent by this version"
 )
 
 var preface = []string{
@@ -67,7 +69,7 @@ var pageSource string
 
 var pageTemplate = template.Must(template.New("errors").Funcs(template.FuncMap{"code": codeSpans}).Parse(pageSource))
 
-// section is the codes of one subsystem.
+// section is the codes of one subsystem. It is served when one of its codes is.
 type section struct {
 	Name    string
 	Served  bool
@@ -79,20 +81,26 @@ func sections() []section {
 	var list []section
 	for _, e := range entries {
 		if n := len(list); n == 0 || list[n-1].Name != e.Subsystem {
-			list = append(list, section{Name: e.Subsystem, Served: e.Served})
+			list = append(list, section{Name: e.Subsystem})
 		}
 		last := &list[len(list)-1]
+		last.Served = last.Served || e.Served
 		last.Entries = append(last.Entries, e)
 	}
 	return list
 }
 
-func markdownRow(e Entry) string {
+// markdownRow is one row; reserved marks a code of a served subsystem that is not sent itself.
+func markdownRow(e Entry, reserved bool) string {
+	message := e.Message
+	if reserved {
+		message += " (" + notSent + ")"
+	}
 	next := "`" + e.Next.Type + "`: " + e.Next.Label
 	if e.Next.Endpoint != "" {
 		next += " (`" + e.Next.Endpoint + "`)"
 	}
-	cells := []string{strconv.Itoa(e.Status), `<a id="` + e.Anchor() + `"></a>` + "`" + e.Code + "`", "`" + e.Type + "`", e.Message, e.Hint, next}
+	cells := []string{strconv.Itoa(e.Status), `<a id="` + e.Anchor() + `"></a>` + "`" + e.Code + "`", "`" + e.Type + "`", message, e.Hint, next}
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 
