@@ -129,9 +129,6 @@ func (d *argumentDecoder) object() (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := object[name]; twice {
-			return nil, d.fail(fmt.Sprintf("the name %.60q stands twice", name))
-		}
 		d.space()
 		if d.at >= len(d.text) || d.text[d.at] != ':' {
 			return nil, d.fail("a colon is missing")
@@ -142,7 +139,10 @@ func (d *argumentDecoder) object() (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		object[name] = v
+		before := len(object)
+		if object[name] = v; len(object) == before {
+			return nil, d.fail(fmt.Sprintf("the name %.60q stands twice", name))
+		}
 		more, err := d.next('}')
 		if err != nil {
 			return nil, err
@@ -203,7 +203,7 @@ func (d *argumentDecoder) next(closing byte) (more bool, err error) {
 func (d *argumentDecoder) str() (string, error) {
 	d.at++
 	start, high := d.at, byte(0)
-	for i := d.at; i < len(d.text); i++ {
+	for i := start + plainPrefix(d.text[start:]); i < len(d.text); i++ {
 		c := d.text[i]
 		if c == '"' {
 			s := d.text[start:i]

@@ -131,6 +131,9 @@ func sameForm(tool Tool, form Form) bool {
 // runRules evaluates the rules of a plan, in their order. d gets the strictest
 // verdict (0 if no enforced rule said anything) and everything that fired.
 func (b *Bundle) runRules(in *Input, p *plan, d *CallDecision, fallback Verdict) (takenOver bool) {
+	if len(p.rules) > 0 {
+		d.Fired = make([]Fired, 0, min(len(p.rules), 32))
+	}
 	for i := range p.rules {
 		r := &p.rules[i]
 		if r.policy.Domain != "" && r.policy.Domain != in.Facts.Domain {

@@ -46,11 +46,49 @@ func actionDigest(call Call, args map[string]any, err error) string {
 // appendText writes a JSON string. Broken UTF-8 is hex-coded behind a NUL, which
 // keeps different bytes different.
 func appendText(b []byte, s string) []byte {
+	if plainASCII(s) {
+		return append(append(append(b, '"'), s...), '"')
+	}
 	if !utf8.ValidString(s) {
 		s = "\x00" + hex.EncodeToString([]byte(s))
 	}
 	b, _ = jsontext.AppendQuote(b, s)
 	return b
+}
+
+// plainASCII: printable ASCII without quote and backslash, which is written as it
+// stands. Eight bytes at a time: long texts are the bulk of most arguments.
+func plainASCII(s string) bool {
+	i := plainPrefix(s)
+	for ; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// plainPrefix is the length, in whole words of eight bytes, of the part of s that
+// holds only printable ASCII other than quote and backslash.
+func plainPrefix(s string) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, slash, del := w^ones*'"', w^ones*'\\', w^ones*0x7f
+		// A byte below 0x20, equal to one of the three, or above 0x7f sets its
+		// high bit; a false alarm only ends the fast part early.
+		if (w|(w-ones*' ')|(quote-ones)|(slash-ones)|(del-ones))&highs != 0 {
+			return i
+		}
+	}
+	return i
+}
+
+type canonicalMember struct {
+	name  string
+	value any
 }
 
 func appendCanonical(b []byte, v any) []byte {
@@ -79,20 +117,20 @@ func appendCanonical(b []byte, v any) []byte {
 		}
 		return append(b, ']')
 	case map[string]any:
-		var room [16]string
-		names := room[:0]
-		for name := range v {
-			names = append(names, name)
+		var room [12]canonicalMember
+		members := room[:0]
+		for name, value := range v {
+			members = append(members, canonicalMember{name, value})
 		}
-		slices.SortFunc(names, compareUTF16)
+		slices.SortFunc(members, func(x, y canonicalMember) int { return compareUTF16(x.name, y.name) })
 		b = append(b, '{')
-		for i, name := range names {
+		for i, m := range members {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendText(b, name)
+			b = appendText(b, m.name)
 			b = append(b, ':')
-			b = appendCanonical(b, v[name])
+			b = appendCanonical(b, m.value)
 		}
 		return append(b, '}')
 	}

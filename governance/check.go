@@ -1,0 +1,178 @@
+package governance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Finding is one thing that Check has to say.
+type Finding struct {
+	Level string // "error": the policies do not load; "warning": probably not meant
+	File  string
+	Line  int
+	Text  string // the problem
+	Fix   string
+}
+
+// String is "file:line: level: text (fix)".
+func (f Finding) String() string {
+	text := (&LoadError{File: f.File, Line: f.Line, Problem: f.Level + ": " + f.Text, Fix: f.Fix}).Error()
+	return text
+}
+
+// Unasked is a tool that a policy takes over and that is, for some calls, no
+// longer asked about or blocked as the profile alone would.
+type Unasked struct {
+	Policy, Rule, Tool string
+	Default            Verdict   // what the profile alone says
+	Outcomes           []Verdict // what the rule can say, the mildest first
+}
+
+// String is one line for people.
+func (u Unasked) String() string {
+	var words []string
+	for _, v := range u.Outcomes {
+		words = append(words, v.String())
+	}
+	return fmt.Sprintf("%s: rule %s takes %s over: the profile says %s, the rule %s", u.Policy, u.Rule, u.Tool, u.Default, strings.Join(words, " or "))
+}
+
+// Report of Check.
+type Report struct {
+	Findings []Finding
+	Stops    []Unasked
+	Policies int
+	Rules    int
+	// Bundle is what the policies compile to, nil if they do not.
+	Bundle *Bundle
+}
+
+// OK says that the policies load.
+func (r Report) OK() bool { return r.Bundle != nil }
+
+// Check compiles policies, runs their examples and looks for what is probably not
+// meant: constant conditions, lines that are never reached, effects that change
+// nothing; and lists what each policy stops asking about.
+func Check(policies []Policy, opts Options) Report {
+	report := Report{Policies: len(policies)}
+	for _, p := range policies {
+		report.Rules += len(p.Rules)
+	}
+	bundle, err := NewBundle(policies, opts)
+	report.AddErrors(err)
+	report.Bundle = bundle
+	analyzer, _ := opts.Evaluator.(Analyzer)
+	for _, p := range policies {
+		for _, r := range p.Rules {
+			report.lint(p, r, analyzer)
+			report.stops(p, r, opts.Profile)
+		}
+	}
+	return report
+}
+
+// AddErrors adds the mistakes inside an error, such as that of LoadFiles.
+func (r *Report) AddErrors(err error) {
+	if err == nil {
+		return
+	}
+	found := LoadErrors(err)
+	if len(found) == 0 {
+		found = []*LoadError{{Problem: err.Error()}}
+	}
+	for _, e := range found {
+		r.Findings = append(r.Findings, Finding{Level: "error", File: e.File, Line: e.Line, Text: e.Problem, Fix: e.Fix})
+	}
+}
+
+func (r *Report) lint(p Policy, rule Rule, analyzer Analyzer) {
+	warn := func(line int, text, fix string) {
+		if line == 0 {
+			line = rule.Line
+		}
+		r.Findings = append(r.Findings, Finding{Level: "warning", File: p.Source, Line: line, Text: fmt.Sprintf("rule %q: %s", rule.ID, text), Fix: fix})
+	}
+	if analyzer == nil {
+		return
+	}
+	reached := true
+	seen := map[string]bool{}
+	for i, l := range rule.When {
+		if !reached {
+			warn(l.Line, "this line is never reached: the one before always holds", "move it up or take it away")
+			continue
+		}
+		if seen[l.If] {
+			warn(l.Line, "an earlier line has the same condition, so this one never decides", "take one away")
+		}
+		seen[l.If] = true
+		value, constant := analyzer.Constant(l.If)
+		switch {
+		case constant && !value:
+			warn(l.Line, fmt.Sprintf("the condition %s never holds", l.If), "")
+		case constant && value:
+			reached = false
+			if i == 0 && len(rule.When) > 1 {
+				warn(l.Line, fmt.Sprintf("the condition %s always holds", l.If), "")
+			}
+		}
+		if l.Effect == Allow && !rule.TakesOver() && rule.Mode != Shadow {
+			warn(l.Line, "an allow of a rule without tools changes nothing: the profile's default still applies", "name the tools")
+		}
+		if l.Effect != Escalate && l.To != "" {
+			warn(l.Line, "`to` means something only with escalate", "")
+		}
+		if l.Effect != Clarify && (l.Missing != "" || l.From != "") {
+			warn(l.Line, "`missing` and `from` mean something only with clarify", "")
+		}
+		if l.Effect == Clarify && l.Missing == "" {
+			warn(l.Line, "clarify does not say what is missing", "add missing: order_status")
+		}
+	}
+	if rule.Unless != "" {
+		if value, constant := analyzer.Constant(rule.Unless); constant {
+			warn(0, fmt.Sprintf("`unless` is always %v", value), "")
+		}
+	}
+	if rule.Else == "profile" && len(rule.Tools) == 0 {
+		warn(0, "`else` means nothing without `tools`", "")
+	}
+}
+
+// stops lists the tools for which the rule can be milder than the profile.
+func (r *Report) stops(p Policy, rule Rule, profile Profile) {
+	if !rule.TakesOver() {
+		return
+	}
+	if profile == "" {
+		profile = Guarded
+	}
+	for _, tool := range rule.Tools {
+		if anyTool(tool) {
+			continue
+		}
+		kind := KindUnknown
+		if !strings.ContainsAny(tool, "*?") {
+			kind = GuessKind(Tool{Name: tool})
+		}
+		fallback := profile.Default(kind)
+		if strings.HasPrefix(tool, HostedPrefix) && profile != Observe {
+			fallback = Block
+		}
+		var outcomes []Verdict
+		for _, l := range rule.When {
+			outcomes = append(outcomes, l.Effect)
+		}
+		if v, decides := rule.ElseVerdict(); decides {
+			outcomes = append(outcomes, v)
+		} else {
+			outcomes = append(outcomes, fallback)
+		}
+		slices.Sort(outcomes)
+		outcomes = slices.Compact(outcomes)
+		if outcomes[0] < fallback {
+			r.Stops = append(r.Stops, Unasked{Policy: p.Name, Rule: rule.ID, Tool: tool, Default: fallback, Outcomes: outcomes})
+		}
+	}
+}
