@@ -139,6 +139,29 @@ func TestCancelDoesNotCountForTheBreaker(t *testing.T) {
 	require.Equal(t, 20, s.asked)
 }
 
+func TestTrialThatIsCancelledDoesNotWedgeTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, b := scriptedBackend(t)
+		s.next = say(500, "")
+		for range 5 {
+			_, err := b.Chat(t.Context(), chatRequest(false))
+			require.Error(t, err)
+		}
+		time.Sleep(10*time.Second + 1) // synctest's clock, not the wall's
+		ctx, cancel := context.WithCancel(t.Context())
+		s.next = func(*http.Request) (*http.Response, error) {
+			cancel()
+			return nil, io.EOF
+		}
+		_, err := b.Chat(ctx, chatRequest(false))
+		require.ErrorIs(t, err, context.Canceled)
+		s.next = say(200, "{}")
+		resp, err := b.Chat(t.Context(), chatRequest(false))
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+	})
+}
+
 func TestTimeoutsCountForTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, b := scriptedBackend(t)

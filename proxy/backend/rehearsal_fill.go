@@ -130,6 +130,9 @@ func (f *filler) enum(p property) json.RawMessage {
 
 // says tells whether these words stand in the message one after the other.
 func (f *filler) says(stems []string) bool {
+	if len(stems) == 0 {
+		return false
+	}
 	for i := range f.said.list {
 		if i+len(stems) > len(f.said.list) {
 			return false
@@ -204,7 +207,15 @@ func (f *filler) array(p property) json.RawMessage {
 	}
 	one := property{name: p.name, schema: item}
 	var values []string
+	for _, value := range item.enum { // nothing else may stand in it
+		if f.says(nameStems(strings.Trim(string(value), `"`))) {
+			values = append(values, string(value))
+		}
+	}
 	for at := range f.said.list {
+		if len(item.enum) > 0 {
+			break
+		}
 		m := f.fit(one, at)
 		if m.score < 2 || f.taken(m) {
 			continue
@@ -215,8 +226,17 @@ func (f *filler) array(p property) json.RawMessage {
 	if len(values) == 0 {
 		return nil
 	}
+	if most := p.schema.maxItems; most > 0 && len(values) > most {
+		values = values[:most]
+	}
+	for len(values) < min(p.schema.minItems, itemsLimit) {
+		values = append(values, string(lastResort(item, 0)))
+	}
 	return json.RawMessage("[" + strings.Join(values, ",") + "]")
 }
+
+// itemsLimit is how far a list is filled up to a schema's minItems.
+const itemsLimit = 16
 
 // lastResort is the value of a required argument that the message says nothing
 // about: the first of an enum; else "unknown", 0 (or the nearest allowed number),
@@ -248,7 +268,7 @@ func lastResort(s *schema, depth int) json.RawMessage {
 		if s.items != nil {
 			item = lastResort(s.items, depth+1)
 		}
-		list := make([]json.RawMessage, min(s.minItems, 16))
+		list := make([]json.RawMessage, min(s.minItems, itemsLimit))
 		for i := range list {
 			list[i] = item
 		}

@@ -18,6 +18,7 @@ type schema struct {
 	minimum    *float64
 	maximum    *float64
 	minItems   int
+	maxItems   int // 0 is no limit
 	minLength  int
 }
 
@@ -42,7 +43,7 @@ const (
 // readSchema reads a tool's parameters. Anything unreadable is an object
 // without properties, for which {} is right.
 func readSchema(raw json.RawMessage) *schema {
-	r := schemaReader{root: raw}
+	r := schemaReader{root: raw, refs: make(map[string]json.RawMessage)}
 	s := r.read(raw, 0)
 	if s.kind == "" {
 		s.kind = "object"
@@ -55,6 +56,7 @@ func (s *schema) hasProperties() bool { return s != nil && len(s.properties) > 0
 type schemaReader struct {
 	root json.RawMessage
 	seen int
+	refs map[string]json.RawMessage // what was resolved already
 }
 
 func (r *schemaReader) read(raw json.RawMessage, depth int) *schema {
@@ -112,6 +114,8 @@ func (r *schemaReader) keyword(s *schema, m member, depth int) {
 		s.maximum = numberOf(m.value, s.maximum)
 	case "minItems":
 		s.minItems = countOf(m.value)
+	case "maxItems":
+		s.maxItems = countOf(m.value)
 	case "minLength":
 		s.minLength = countOf(m.value)
 	case "$ref":
@@ -161,6 +165,9 @@ func (s *schema) merge(other *schema) {
 		s.maximum = other.maximum
 	}
 	s.minItems = max(s.minItems, other.minItems)
+	if s.maxItems == 0 {
+		s.maxItems = other.maxItems
+	}
 	s.minLength = max(s.minLength, other.minLength)
 	known := make(map[string]bool)
 	for _, p := range s.properties {
@@ -178,6 +185,9 @@ func (s *schema) merge(other *schema) {
 
 // resolve follows a reference inside the same document (#/$defs/Address).
 func (r *schemaReader) resolve(ref string) json.RawMessage {
+	if known, ok := r.refs[ref]; ok {
+		return known
+	}
 	path, inside := strings.CutPrefix(ref, "#")
 	if !inside {
 		return nil
@@ -196,6 +206,7 @@ func (r *schemaReader) resolve(ref string) json.RawMessage {
 			}
 		}
 	}
+	r.refs[ref] = at
 	return at
 }
 

@@ -8,7 +8,7 @@ import (
 // text fills an argument that is a text of its own: what is quoted, what stands
 // behind a colon or a leading word, and for some the message itself.
 func (f *filler) text(p property) json.RawMessage {
-	if p.schema.format != "" {
+	if p.schema.format != "" || len(p.schema.enum) > 0 {
 		return nil
 	}
 	said := f.said.text

@@ -35,6 +35,10 @@ type word struct {
 	capital bool
 }
 
+// wordLimit is how much of a long message is taken apart, in words: choosing and
+// filling go over all of them many times.
+const wordLimit = 2000
+
 // words is a message taken apart.
 type words struct {
 	text  string
@@ -64,7 +68,7 @@ var currencies = map[string]bool{
 func readWords(text string) words {
 	w := words{text: text}
 	clause, fresh := 0, true // fresh: a sentence begins here
-	for _, m := range wordForm.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range wordForm.FindAllStringSubmatchIndex(text, wordLimit) {
 		at := func(group int) string {
 			if m[2*group] < 0 {
 				return ""

