@@ -113,10 +113,6 @@ func (d *demo) play(ctx context.Context, s step, stream bool) error {
 	if err != nil {
 		return err
 	}
-	got, err := read(response, raw)
-	if err != nil {
-		return err
-	}
 	d.printf("< HTTP %s\n", response.Status)
 	for _, name := range []string{"Content-Type", "X-Cadreen-Gate", "X-Cadreen-Trace-Id"} {
 		if value := response.Header.Get(name); value != "" {
@@ -128,7 +124,13 @@ func (d *demo) play(ctx context.Context, s step, stream bool) error {
 		shown = pretty(raw)
 	}
 	d.printf("<\n%s\n", prefixed("< ", bytes.TrimSpace(shown)))
-	if complaint := s.expect.judge(got, stream); complaint != "" {
+	complaint := ""
+	if got, err := read(response, raw); err != nil {
+		complaint = err.Error()
+	} else {
+		complaint = s.expect.judge(got, stream)
+	}
+	if complaint != "" {
 		d.wrong++
 		d.printf("WRONG: %s\n\n", complaint)
 	} else {
