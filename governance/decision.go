@@ -71,4 +71,7 @@ type Decider interface {
 	Decide(facts Facts, calls []Call) []CallDecision
 	// Hosted says whether a provider-executed tool type may be used.
 	Hosted(facts Facts, toolType string) bool
+	// ReadsReleased says whether judging a call of this tool may look at
+	// Facts.Released.
+	ReadsReleased(tool string) bool
 }

@@ -14,6 +14,9 @@ type Program interface {
 	// Eval answers the condition for one call. Anything but a clean true or
 	// false (missing key, wrong type, over cost, unknown) is an error.
 	Eval(in *Input) (bool, error)
+	// ReadsReleased says that it may look at Facts.Released; where no condition
+	// does, they need not be loaded.
+	ReadsReleased() bool
 }
 
 // Input is what one evaluation reads. Building it is cheap: arguments are

@@ -179,6 +179,23 @@ func (b *Bundle) makePlan(name string, tool Tool) *plan {
 	return p
 }
 
+// ReadsReleased implements Decider.
+func (b *Bundle) ReadsReleased(tool string) bool {
+	all, _ := b.index.find(tool)
+	for _, i := range all {
+		r := b.rules[i]
+		if r.unless != nil && r.unless.program.ReadsReleased() {
+			return true
+		}
+		for _, c := range r.lines {
+			if c.program.ReadsReleased() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (b *Bundle) typed(c condition, schema []byte) typed {
 	if len(schema) == 0 || !c.usesArgs {
 		return typed{program: c.program}

@@ -37,16 +37,21 @@ func (l *Live) Bundle() *Bundle { return l.current.Load() }
 func (l *Live) Swap(b *Bundle) { l.current.Store(b) }
 
 // Decide implements Decider.
-func (l *Live) Decide(facts Facts, calls []Call) []CallDecision { return l.Bundle().Decide(facts, calls) }
+func (l *Live) Decide(facts Facts, calls []Call) []CallDecision {
+	return l.Bundle().Decide(facts, calls)
+}
 
 // Hosted implements Decider.
 func (l *Live) Hosted(facts Facts, toolType string) bool { return l.Bundle().Hosted(facts, toolType) }
+
+// ReadsReleased implements Decider.
+func (l *Live) ReadsReleased(tool string) bool { return l.Bundle().ReadsReleased(tool) }
 
 // Watch follows the policies at a path (as LoadFiles reads them) until ctx ends.
 // It blocks; the error says why watching could not begin or go on, and is nil
 // when ctx ended it. After every change of content, new policies are loaded and
 // compiled with the options of the current bundle. onReload hears the outcome:
-// nil after an exchange, else the joined *LoadErrors, and the old bundle stays.
+// nil after an exchange or once a mistake is taken back, else the joined *LoadErrors, and the old bundle stays.
 // Nothing is heard where the files say what the bundle says already.
 //
 // Folders are watched, not files, so that files replaced by a rename and the
@@ -121,8 +126,9 @@ func isFolder(path string) bool {
 }
 
 type fileDigest struct {
-	known bool
-	sum   [sha256.Size]byte
+	known  bool
+	failed bool // the last look found a mistake
+	sum    [sha256.Size]byte
 }
 
 // reload reads the files if their content changed since the last look.
@@ -135,20 +141,21 @@ func (l *Live) reload(path string, seen *fileDigest, onReload func(error)) {
 		return // still away
 	}
 	seen.known, seen.sum = true, sum
-	policies, err := LoadFiles(path)
-	if err != nil {
-		onReload(err)
-		return
-	}
 	current := l.Bundle()
-	bundle, err := NewBundle(policies, current.opts)
+	var bundle *Bundle
+	policies, err := LoadFiles(path)
+	if err == nil {
+		bundle, err = NewBundle(policies, current.opts)
+	}
 	if err != nil {
+		seen.failed = true
 		onReload(err)
 		return
 	}
-	if bundle.digest == current.digest {
+	if bundle.digest == current.digest && !seen.failed {
 		return
 	}
+	seen.failed = false
 	l.current.Store(bundle)
 	onReload(nil)
 }

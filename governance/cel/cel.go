@@ -102,7 +102,16 @@ func (e *Evaluator) Compile(expr string, schema []byte) (governance.Program, err
 	if err != nil {
 		return nil, err
 	}
-	return program{planned}, nil
+	return program{planned: planned, released: calls(checked.NativeRep().Expr(), "called")}, nil
+}
+
+// calls says whether an expression calls a function.
+func calls(root ast.Expr, function string) bool {
+	found := false
+	ast.PostOrderVisit(root, ast.NewExprVisitor(func(x ast.Expr) {
+		found = found || x.Kind() == ast.CallKind && x.AsCall().FunctionName() == function
+	}))
+	return found
 }
 
 // Constant implements governance.Analyzer: true of an expression that reads
@@ -271,7 +280,13 @@ func path(x ast.Expr) string {
 }
 
 // program is one compiled condition.
-type program struct{ planned cel.Program }
+type program struct {
+	planned  cel.Program
+	released bool // it calls called()
+}
+
+// ReadsReleased implements governance.Program.
+func (p program) ReadsReleased() bool { return p.released }
 
 // Eval implements governance.Program.
 func (p program) Eval(in *governance.Input) (bool, error) {

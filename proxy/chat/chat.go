@@ -9,6 +9,7 @@
 package chat
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"time"
@@ -32,6 +33,7 @@ type Settings struct {
 	HeartbeatStyle      string        // HeartbeatChunk when empty
 	KeptLimit           int64         // bytes of held frames a turn; 0 means 4 MiB
 	ReplyLimit          int64         // bytes of a JSON reply; 0 means 64 MiB
+	FrameLimit          int64         // bytes of one frame of the model's stream; 0 means 16 MiB
 	ConversationHeaders []string      // inbound headers that group a chat, in order
 	ErrorsHTTP          bool          // blocked and held-for-review as 403 instead of 200
 }
@@ -44,6 +46,7 @@ type Options struct {
 	Engine   store.Engine
 	Settings Settings
 	Logger   *slog.Logger
+	Now      func() time.Time // nil means time.Now
 }
 
 // Caller is who asks, as the server verified it.
@@ -60,7 +63,21 @@ type Caller struct {
 type Handler struct{ o Options }
 
 // New builds a Handler.
-func New(o Options) *Handler { return &Handler{o: o} }
+func New(o Options) *Handler {
+	s := &o.Settings
+	s.Heartbeat = cmp.Or(s.Heartbeat, 15*time.Second)
+	s.HeartbeatStyle = cmp.Or(s.HeartbeatStyle, HeartbeatChunk)
+	s.KeptLimit = cmp.Or(s.KeptLimit, 4<<20)
+	s.ReplyLimit = cmp.Or(s.ReplyLimit, 64<<20)
+	s.FrameLimit = cmp.Or(s.FrameLimit, 16<<20)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Handler{o: o}
+}
 
 // Serve answers one chat completion. The body of r is read whole here, within
 // the limit that the server put on it. An error means that nothing was written

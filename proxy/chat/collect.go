@@ -1,0 +1,180 @@
+package chat
+
+import (
+	"fmt"
+
+	"cadreen/governance"
+	"cadreen/proxy/openai"
+)
+
+// collector puts the calls of a reply together, choice by choice, and writes
+// their bytes straight into Sealed. Which fragments belong to which call is
+// decided the way clients do it, by index; where indexes are missing or used
+// twice, the calls are told apart by id and leave in a form of our own, so that
+// no client puts together another call than the one that was judged.
+type collector struct {
+	sealed    *governance.Sealed
+	choices   map[int]*choiceCalls
+	limit     int64
+	finishing map[int]string // finish_reason by choice
+}
+
+type choiceCalls struct {
+	byIndex   map[int]*governance.SealedCall
+	order     []*governance.SealedCall
+	legacy    *governance.SealedCall
+	irregular bool
+}
+
+func newCollector(limit int64) *collector {
+	return &collector{sealed: new(governance.Sealed), choices: map[int]*choiceCalls{}, limit: limit, finishing: map[int]string{}}
+}
+
+// asCame says whether a choice's calls may leave in their original frames.
+func (c *collector) asCame(choice int) bool {
+	cc := c.choices[choice]
+	return cc == nil || !cc.irregular
+}
+
+func (c *collector) of(choice int) *choiceCalls {
+	cc := c.choices[choice]
+	if cc == nil {
+		cc = &choiceCalls{byIndex: map[int]*governance.SealedCall{}}
+		c.choices[choice] = cc
+	}
+	return cc
+}
+
+// delta takes the call fragments of one choice of a stream chunk.
+func (c *collector) delta(data []byte, ch *openai.ChoiceView) {
+	cc := c.of(ch.Index)
+	for i := range ch.Calls {
+		v := &ch.Calls[i]
+		call, fresh := cc.find(c.sealed, data, ch.Index, v)
+		if !fresh && repeats(data, v) {
+			cc.irregular = true
+		}
+		fill(call, data, v, false)
+	}
+	if ch.HasLegacy {
+		if cc.legacy == nil {
+			cc.legacy = c.sealed.Start(ch.Index, governance.FormLegacy)
+		} else if repeats(data, &ch.Legacy) {
+			cc.irregular = true
+		}
+		fill(cc.legacy, data, &ch.Legacy, false)
+	}
+}
+
+// find is the call that a fragment belongs to.
+func (cc *choiceCalls) find(sealed *governance.Sealed, data []byte, choice int, v *openai.CallView) (call *governance.SealedCall, fresh bool) {
+	id, _ := openai.Unquote(v.ID.Of(data))
+	start := func() *governance.SealedCall {
+		call := sealed.Start(choice, form(v))
+		cc.order = append(cc.order, call)
+		return call
+	}
+	if v.HasIndex {
+		call := cc.byIndex[v.Index]
+		switch {
+		case call == nil:
+			if v.Index != len(cc.order) {
+				cc.irregular = true
+			}
+			call = start()
+			cc.byIndex[v.Index] = call
+			return call, true
+		case id != "" && call.ID() != "" && id != call.ID():
+			// The index of an earlier call with another id: a call of its own.
+			cc.irregular = true
+			for _, have := range cc.order {
+				if have.ID() == id {
+					cc.byIndex[v.Index] = have
+					return have, false
+				}
+			}
+			call = start()
+			cc.byIndex[v.Index] = call
+			return call, true
+		}
+		return call, false
+	}
+	cc.irregular = true
+	for _, have := range cc.order {
+		if id != "" && have.ID() == id {
+			return have, false
+		}
+	}
+	if len(cc.order) == 0 || id != "" || v.Name.Present() && cc.order[len(cc.order)-1].HasName() {
+		return start(), true
+	}
+	return cc.order[len(cc.order)-1], false
+}
+
+// whole takes the calls of a JSON reply's message.
+func (c *collector) whole(data []byte, ch *openai.ChoiceView) {
+	cc := c.of(ch.Index)
+	for i := range ch.Calls {
+		v := &ch.Calls[i]
+		call := c.sealed.Start(ch.Index, form(v))
+		cc.order = append(cc.order, call)
+		fill(call, data, v, true)
+		call.Whole(data[v.Span.Start+1 : v.Span.End-1])
+	}
+	if ch.HasLegacy {
+		v := &ch.Legacy
+		cc.legacy = c.sealed.Start(ch.Index, governance.FormLegacy)
+		fill(cc.legacy, data, v, true)
+		cc.legacy.Whole(data[v.Span.Start+1 : v.Span.End-1])
+	}
+}
+
+func form(v *openai.CallView) governance.Form { return governance.Form(v.Form) }
+
+// fill adds what a fragment says to its call. The index is left out: where a
+// call leaves on its own it gets the index of its new place.
+func fill(call *governance.SealedCall, data []byte, v *openai.CallView, _ bool) {
+	for _, m := range v.Outer {
+		call.Member(m.Name, m.Value.Of(data))
+	}
+	if v.Container.Present() {
+		call.Container()
+	}
+	for _, m := range v.Inner {
+		call.Inner(m.Name, m.Value.Of(data))
+	}
+	if v.Arguments.Present() {
+		call.Argument(v.ArgumentsRaw(data))
+	}
+}
+
+// repeats says that a later fragment says the id or the name again: some
+// clients would append it.
+func repeats(data []byte, v *openai.CallView) bool {
+	id, _ := openai.Unquote(v.ID.Of(data))
+	name, _ := openai.Unquote(v.Name.Of(data))
+	return id != "" || name != ""
+}
+
+// finish notes how a choice ended. What did not end as a call ends is truncated.
+func (c *collector) truncate() {
+	for choice, cc := range c.choices {
+		switch c.finishing[choice] {
+		case "", "length", "content_filter":
+			for _, call := range cc.order {
+				call.Truncate()
+			}
+			if cc.legacy != nil {
+				cc.legacy.Truncate()
+			}
+		}
+	}
+}
+
+// full says that more is kept than a turn may keep.
+func (c *collector) full() error {
+	if c.sealed.Size() > c.limit {
+		return fmt.Errorf("the calls of this turn are over %d bytes", c.limit)
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+package chat
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+
+	"cadreen/governance"
+	"cadreen/proxy/openai"
+	"cadreen/proxy/sse"
+)
+
+// end finishes a stream that the model ended properly: decide, then write what
+// waited in the order it came, with the calls that go and the words about those
+// that do not. done is the model's own end mark.
+func (s *stream) end(ctx context.Context, done []byte) (governance.Gate, error) {
+	e := &ending{stream: s, outcome: s.plain(), held: -1}
+	if !s.coll.sealed.Empty() {
+		if err := e.decide(ctx); err != nil {
+			return "", err
+		}
+	}
+	e.findLast()
+	for _, q := range s.queue {
+		if err := e.emit(q); err != nil {
+			return "", err
+		}
+	}
+	if err := e.missingFinishes(); err != nil {
+		return "", err
+	}
+	if err := s.out.write(done); err != nil {
+		return "", err
+	}
+	s.out.flush()
+	return e.outcome.gate, nil
+}
+
+// ending is the last part of a stream.
+type ending struct {
+	*stream
+	asker   *asker
+	plan    *governance.Plan
+	turn    governance.ReleasedTurn
+	outcome outcome
+	held    int          // the choice that is asked about, -1
+	closed  map[int]bool // choices whose finish is out
+	last    int          // the choice whose finish carries the outcome, -1
+}
+
+func (e *ending) decide(ctx context.Context) error {
+	e.coll.truncate()
+	plan, err := e.h.decide(ctx, e.t, e.coll)
+	if err != nil {
+		return err
+	}
+	e.asker = &asker{base: e.t.caller.BaseURL, turn: e.t, words: e.t.lastUserText()}
+	modelText := false
+	if plan.Hold != nil {
+		e.held = plan.Calls[plan.Held()[0]].Choice
+		modelText = e.choice(e.held).text
+	}
+	e.turn, err = e.asker.commit(ctx, e.h.o.Desk, plan, modelText)
+	if err != nil {
+		return err
+	}
+	e.plan, e.outcome = plan, e.asker.outcome(plan)
+	return nil
+}
+
+// findLast finds the choice whose finish goes out last.
+func (e *ending) findLast() {
+	e.closed = map[int]bool{}
+	e.last = -1
+	for _, q := range e.queue {
+		for _, c := range q.finish {
+			e.last = c
+		}
+	}
+	for _, c := range e.unfinished() {
+		e.last = c
+	}
+}
+
+// unfinished are the choices that the model ended without a finish_reason.
+func (e *ending) unfinished() []int {
+	var list []int
+	for i, c := range e.choices {
+		if !c.finished {
+			list = append(list, i)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// emit writes one queued frame, or what stands in its place.
+func (e *ending) emit(q queued) error {
+	frame, end := q.frame, q.end
+	if q.piece >= 0 {
+		if r := e.turn.Pieces[q.piece]; r.Granted() {
+			var b bytes.Buffer
+			if _, err := r.WriteTo(&b); err != nil {
+				return err
+			}
+			frame, end = b.Bytes(), q.pieceEnd
+		}
+	}
+	for _, c := range q.finish {
+		if err := e.words(c); err != nil {
+			return err
+		}
+	}
+	if frame == nil {
+		return e.finish(q.finish)
+	}
+	for _, c := range q.choice {
+		e.choice(c).role = true
+	}
+	var extra []byte
+	for _, c := range q.finish {
+		e.closed[c] = true
+		if c == e.last {
+			extra = e.outcome.added()
+		}
+	}
+	return e.out.write(e.refinished(insert(frame, end, extra), q.finish))
+}
+
+// speaks says whether a choice's calls do not leave as they came.
+func (e *ending) speaks(choice int) bool {
+	return e.plan != nil && e.coll.choices[choice] != nil && !e.turn.Whole(e.coll.sealed, choice)
+}
+
+// words writes what is said of a choice's calls, and the released ones of them
+// that leave on their own.
+func (e *ending) words(choice int) error {
+	if e.closed[choice] || !e.speaks(choice) {
+		return nil
+	}
+	c := e.choice(choice)
+	if text := e.asker.text(e.plan, choice, e.held); text != "" {
+		if c.text {
+			text = "\n\n" + text
+		}
+		if err := e.out.write(e.id.chunk(nil, choice, textDelta(text, !c.role), "", nil)); err != nil {
+			return err
+		}
+		c.role = true
+	}
+	for i, r := range released(e.turn, choice) {
+		delta, err := callDelta(r, i, !c.role)
+		if err != nil {
+			return err
+		}
+		if err := e.out.write(e.id.chunk(nil, choice, delta, "", nil)); err != nil {
+			return err
+		}
+		c.role = true
+	}
+	return nil
+}
+
+// reason is the finish_reason of a choice, "" to keep the model's own.
+func (e *ending) reason(choice int) string {
+	if !e.speaks(choice) {
+		return ""
+	}
+	return finishOf(released(e.turn, choice))
+}
+
+// refinished gives the choices of a finish frame the reason that fits what went
+// out of them. The rest of the model's frame, its usage too, stays.
+func (e *ending) refinished(frame []byte, choices []int) []byte {
+	if !slices.ContainsFunc(choices, e.speaks) {
+		return frame
+	}
+	f, err := sse.NewReader(bytes.NewReader(frame), len(frame)+1).Next()
+	if err != nil {
+		return frame
+	}
+	var v openai.View
+	if err := v.Parse(f.Data); err != nil {
+		return frame
+	}
+	var edits []openai.Edit
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		if reason := e.reason(ch.Index); reason != "" && slices.Contains(choices, ch.Index) {
+			edits = append(edits, openai.Edit{Span: ch.Finish, With: openai.Quote(nil, reason)})
+		}
+	}
+	return f.Replace(nil, openai.Splice(nil, f.Data, edits...))
+}
+
+// finish writes finishes of our own.
+func (e *ending) finish(choices []int) error {
+	for _, choice := range choices {
+		if e.closed[choice] {
+			continue
+		}
+		e.closed[choice] = true
+		c := e.choice(choice)
+		reason := e.reason(choice)
+		if reason == "" {
+			reason = cmp.Or(c.reason, "stop")
+		}
+		var extra []byte
+		if choice == e.last {
+			extra = e.outcome.added()
+		}
+		if err := e.out.write(e.id.chunk(nil, choice, e.opening(c), reason, extra)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// opening is the inside of a delta that opens a choice nothing was sent of.
+func (e *ending) opening(c *choiceState) []byte {
+	if c.role {
+		return nil
+	}
+	return []byte(`"role":"assistant","content":""`)
+}
+
+// missingFinishes ends the choices that the model forgot to finish.
+func (e *ending) missingFinishes() error {
+	missing := e.unfinished()
+	for _, c := range missing {
+		if err := e.words(c); err != nil {
+			return err
+		}
+	}
+	return e.finish(missing)
+}

@@ -1,0 +1,242 @@
+package chat
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+
+	"cadreen/fault"
+	"cadreen/governance"
+	"cadreen/proxy/backend"
+	"cadreen/proxy/openai"
+)
+
+// reply serves a JSON reply: read once, its calls cut out and put back only as
+// far as they are released, our fields added, everything else as it came.
+func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, t *turn, up *backend.Response, id identity) error {
+	body, err := io.ReadAll(io.LimitReader(up.Body, h.o.Settings.ReplyLimit+1))
+	if err != nil {
+		return upstreamGone(err)
+	}
+	if int64(len(body)) > h.o.Settings.ReplyLimit {
+		return fault.New(fault.ServiceUnavailable, "the model's reply is over %d bytes", h.o.Settings.ReplyLimit)
+	}
+	var v openai.View
+	if err := v.Parse(body); err != nil || len(v.Choices) == 0 {
+		return fault.Wrap(err, fault.ServiceUnavailable, "the model's reply is not a chat completion")
+	}
+	coll := newCollector(h.o.Settings.KeptLimit)
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		coll.finishing[ch.Index] = ch.FinishReason
+		if len(ch.Calls) > 0 || ch.HasLegacy {
+			coll.whole(body, ch)
+		}
+	}
+	if err := coll.full(); err != nil {
+		return fault.Wrap(err, fault.ServiceUnavailable, "the model's reply holds too much: %v", err)
+	}
+	edits := append(v.Cut(addedNames...), idEdit(&v, id))
+	a := &asker{base: t.caller.BaseURL, turn: t}
+	out := outcome{conversation: t.found.Conversation, trace: t.caller.TraceID, gate: governance.GateOK}
+	out.next = a.next(out.gate, nil)
+	if !coll.sealed.Empty() {
+		more, decided, err := h.govern(ctx, t, a, &v, coll)
+		if err != nil {
+			return err
+		}
+		edits, out = append(edits, more...), decided
+	}
+	edits = append(edits, openai.Edit{Span: openai.Span{Start: v.Object.End - 1, End: v.Object.End - 1}, With: out.added()})
+	final := openai.Splice(nil, body, edits...)
+	head := w.Header()
+	head.Set("Content-Type", "application/json")
+	head.Set("Content-Length", strconv.Itoa(len(final)))
+	head.Set(GateHeader, string(out.gate))
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(final)
+	return nil
+}
+
+// govern decides the calls of a JSON reply and answers the edits that make it
+// say so.
+func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View, coll *collector) ([]openai.Edit, outcome, error) {
+	coll.truncate()
+	sealJSON(v, coll)
+	plan, err := h.decide(ctx, t, coll)
+	if err != nil {
+		return nil, outcome{}, err
+	}
+	a.words = t.lastUserText()
+	texts := map[int]string{}
+	held := -1
+	if plan.Hold != nil {
+		held = plan.Calls[plan.Held()[0]].Choice
+	}
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		if ch.Content.Present() {
+			texts[ch.Index], _ = openai.Unquote(ch.Content.Of(v.Data))
+		}
+	}
+	out, err := a.commit(ctx, h.o.Desk, plan, texts[held] != "")
+	if err != nil {
+		return nil, outcome{}, err
+	}
+	o := a.outcome(plan)
+	if err := h.asError(o.gate, a.allText(plan, held), o.next); err != nil {
+		return nil, o, err
+	}
+	var edits []openai.Edit
+	piece := 0
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		if len(ch.Calls) == 0 && !ch.HasLegacy {
+			continue
+		}
+		more, err := choiceEdits(v, ch, out, &piece, released(out, ch.Index), a.text(plan, ch.Index, held))
+		if err != nil {
+			return nil, o, err
+		}
+		edits = append(edits, more...)
+	}
+	return edits, o, nil
+}
+
+// sealJSON keeps the values that carry calls, in the order choiceEdits goes
+// through them.
+func sealJSON(v *openai.View, coll *collector) {
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		if len(ch.Calls) > 0 {
+			coll.sealed.Piece(ch.CallsValue.Of(v.Data), ch.Index)
+		}
+		if ch.HasLegacy {
+			coll.sealed.Piece(ch.Legacy.Span.Of(v.Data), ch.Index)
+		}
+	}
+}
+
+// choiceEdits put a choice's released calls back in place of what the model
+// sent, and the words about the others into its content.
+func choiceEdits(v *openai.View, ch *openai.ChoiceView, out governance.ReleasedTurn, piece *int, calls []governance.Release, text string) ([]openai.Edit, error) {
+	var edits []openai.Edit
+	whole := true
+	place := func(value openai.Span) error {
+		r := out.Pieces[*piece]
+		*piece++
+		if !r.Granted() {
+			whole = false
+			return nil
+		}
+		var b bytes.Buffer
+		if _, err := r.WriteTo(&b); err != nil {
+			return err
+		}
+		edits = append(edits, openai.Edit{Span: value, With: b.Bytes()})
+		return nil
+	}
+	if len(ch.Calls) > 0 {
+		if err := place(ch.CallsValue); err != nil {
+			return nil, err
+		}
+	}
+	if ch.HasLegacy {
+		if err := place(ch.Legacy.Span); err != nil {
+			return nil, err
+		}
+	}
+	if whole {
+		return edits, nil
+	}
+	return replaced(v, ch, calls, text)
+}
+
+// replaced are the edits of a choice whose calls do not leave as they came.
+func replaced(v *openai.View, ch *openai.ChoiceView, calls []governance.Release, text string) ([]openai.Edit, error) {
+	members, err := callMembers(calls)
+	if err != nil {
+		return nil, err
+	}
+	var edits []openai.Edit
+	cut := []openai.Span{}
+	if len(ch.Calls) > 0 {
+		cut = append(cut, ch.CallsMember)
+	}
+	if ch.HasLegacy {
+		cut = append(cut, ch.LegacyMember)
+	}
+	old := ""
+	if ch.Content.Present() {
+		old, _ = openai.Unquote(ch.Content.Of(v.Data))
+	}
+	if ch.ContentMember.Present() {
+		cut = append(cut, ch.ContentMember)
+	}
+	if old != "" && text != "" {
+		text = old + "\n\n" + text
+	} else {
+		text = old + text
+	}
+	content := []byte(`"content":`)
+	if text == "" {
+		content = append(content, "null"...)
+	} else {
+		content = openai.Quote(content, text)
+	}
+	edits = append(edits, v.CutMembers(ch.Message, append(content, members...), cut...)...)
+	return append(edits, openai.Edit{Span: ch.Finish, With: openai.Quote(nil, finishOf(calls))}), nil
+}
+
+// released are the released calls of one choice.
+func released(out governance.ReleasedTurn, choice int) []governance.Release {
+	var list []governance.Release
+	for _, r := range out.Calls {
+		if r.Call().Choice == choice {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// text is what is said in a choice: the calls that go nowhere, then the
+// question if this choice is asked about.
+func (a *asker) text(p *governance.Plan, choice, held int) string {
+	text := a.said(p, choice)
+	if choice == held {
+		if text != "" {
+			text += "\n\n"
+		}
+		text += p.Hold.Prompt
+	}
+	return text
+}
+
+// allText is the text of every choice that has one, lowest choice first.
+func (a *asker) allText(p *governance.Plan, held int) string {
+	text := ""
+	for _, c := range p.Choices() {
+		if s := a.text(p, c, held); s != "" {
+			if text != "" {
+				text += "\n\n"
+			}
+			text += s
+		}
+	}
+	return text
+}
+
+// idEdit gives a reply our id in place of the model's.
+func idEdit(v *openai.View, id identity) openai.Edit {
+	if v.ID.Present() {
+		return openai.Edit{Span: v.ID, With: openai.Quote(nil, id.id)}
+	}
+	at := v.Object.Start + 1
+	return openai.Edit{Span: openai.Span{Start: at, End: at}, With: append(openai.Quote([]byte(`"id":`), id.id), ',')}
+}
+
+func upstreamGone(err error) error {
+	return fault.Wrap(err, fault.ServiceUnavailable, "the model went away before its reply was complete")
+}

@@ -1,0 +1,132 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+
+	"cadreen/conversations"
+	"cadreen/fault"
+	"cadreen/governance"
+	"cadreen/proxy/backend"
+	"cadreen/proxy/openai"
+)
+
+// serve is the walk of one chat completion.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error {
+	ctx := r.Context()
+
+	// One strict scan of the whole body: what we look at, where it stands.
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return bodyFault(err)
+	}
+	req, err := openai.ParseRequest(body)
+	if err != nil {
+		return requestFault(err)
+	}
+	t := &turn{req: req, caller: c, key: r.Header.Get("Idempotency-Key")}
+	t.retry = !strings.HasPrefix(r.Header.Get("X-Stainless-Retry-Count")+"0", "0")
+	if len(req.ConversationID) > maxNamed {
+		f := fault.New(fault.InvalidRequest, "conversation_id is longer than %d bytes", maxNamed)
+		f.Param = "conversation_id"
+		return f
+	}
+	if err := h.hosted(t); err != nil {
+		return err
+	}
+
+	// Which conversation, and is the last message the answer to a held call? An
+	// answer releases or refuses from the stored bytes and stops here.
+	if err := h.find(ctx, r, t); err != nil {
+		return err
+	}
+	if t.found.What != conversations.ForModel {
+		return h.answer(ctx, w, t)
+	}
+	for _, id := range t.found.Supersede {
+		if err := h.o.Desk.Supersede(ctx, c.Workspace, id); err != nil {
+			return err
+		}
+	}
+
+	// The otherwise identical body goes to the model.
+	reply, err := h.o.Backend.Chat(ctx, backend.Request{Body: req.Upstream(h.o.Settings.Model), Stream: req.Stream,
+		Authorization: c.Authorization, Header: backend.Forwardable(r.Header)})
+	if err != nil {
+		return err
+	}
+	defer reply.Body.Close()
+	for name, values := range reply.Header {
+		w.Header()[name] = values
+	}
+
+	// Its text flows; its calls wait for the decision.
+	id := newIdentity("int_"+ulid.Make().String(), req.Model, h.o.Now())
+	if reply.Stream {
+		return h.stream(ctx, w, t, reply, id)
+	}
+	return h.reply(ctx, w, t, reply, id)
+}
+
+// find reads the transcript's end.
+func (h *Handler) find(ctx context.Context, r *http.Request, t *turn) error {
+	found, err := conversations.Find(ctx, h.o.Desk, conversations.Request{
+		Workspace: t.caller.Workspace, Principal: t.requester().ID,
+		BodyID: t.req.ConversationID, NamedID: h.named(r, t.req),
+		HasTools: t.req.HasTools(), Forced: t.forced() != "", Transcript: transcript{t.req}, Now: h.o.Now(),
+	})
+	t.found = found
+	return err
+}
+
+// decide judges a reply's calls; nothing is durable yet.
+func (h *Handler) decide(ctx context.Context, t *turn, coll *collector) (*governance.Plan, error) {
+	facts := t.facts()
+	released, err := h.observed(ctx, t, coll.sealed)
+	if err != nil {
+		return nil, err
+	}
+	facts.Released = released
+	return h.o.Desk.Plan(ctx, &governance.Turn{TraceID: t.caller.TraceID, Facts: facts, Sealed: coll.sealed, AsCame: coll.asCame})
+}
+
+// observed loads the conversation's released calls, where a rule about one of
+// the proposed tools asks for them.
+func (h *Handler) observed(ctx context.Context, t *turn, sealed *governance.Sealed) ([]governance.Released, error) {
+	reads := false
+	for _, c := range sealed.Calls() {
+		reads = reads || h.o.Decider.ReadsReleased(c.Name)
+	}
+	if !reads {
+		return nil, nil
+	}
+	var ids []string
+	tr := transcript{t.req}
+	for i := range tr.Len() {
+		ids = append(ids, tr.CallIDs(i)...)
+	}
+	return h.o.Desk.Observed(ctx, t.caller.Workspace, t.requester().ID, t.req.ConversationID, ids)
+}
+
+func bodyFault(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return fault.Wrap(err, fault.InvalidRequest, "the request body is larger than %d bytes", tooLarge.Limit)
+	}
+	return fault.Wrap(err, fault.InvalidRequest, "the request body could not be read to its end")
+}
+
+func requestFault(err error) error {
+	var field *openai.FieldError
+	if errors.As(err, &field) {
+		f := fault.Wrap(err, fault.InvalidRequest, "%s", field.Error())
+		f.Param = field.Param
+		return f
+	}
+	return fault.Wrap(err, fault.InvalidRequest, "%s", err.Error())
+}

@@ -1,0 +1,403 @@
+package chat
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"cadreen/fault"
+	"cadreen/governance"
+	"cadreen/proxy/backend"
+	"cadreen/proxy/openai"
+	"cadreen/proxy/sse"
+)
+
+// stream is one streamed reply on its way through.
+type stream struct {
+	h    *Handler
+	t    *turn
+	id   identity
+	out  *writer
+	coll *collector
+	view openai.View
+
+	idJSON  []byte // id as a JSON string
+	edits   []openai.Edit
+	data    []byte // the payload under edit, reused
+	frame   []byte // the frame under edit, reused
+	queue   []queued
+	kept    int64
+	choices map[int]*choiceState
+	started bool // a chunk of ours or the model's has gone out
+}
+
+type choiceState struct {
+	role     bool // the assistant role has gone out
+	text     bool // text has gone out or waits in the queue
+	finished bool
+	waits    bool // text waits in the queue: later text must wait too
+	reason   string
+}
+
+// queued is a frame that waits for the decision.
+type queued struct {
+	frame  []byte // a frame without calls, or what is left of one without its calls
+	piece  int    // the sealed piece, -1 for a frame without calls
+	choice []int  // choices in the frame
+	finish []int  // choices that finish in it
+	end    int    // where added fields go in frame
+	// pieceEnd is where they go in the piece.
+	pieceEnd int
+}
+
+// stream serves a streamed reply: text goes out as it comes, everything that
+// belongs to a call waits for the decision at the end.
+func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, t *turn, up *backend.Response, id identity) error {
+	head := w.Header()
+	head.Set("Content-Type", "text/event-stream")
+	head.Set("Trailer", GateHeader)
+	streamHeaders(head)
+	w.WriteHeader(http.StatusOK)
+
+	s := &stream{h: h, t: t, id: id, coll: newCollector(h.o.Settings.KeptLimit), choices: map[int]*choiceState{}}
+	s.idJSON = openai.Quote(nil, id.id)
+	s.out = newWriter(w, h.o.Settings)
+	defer s.out.stop()
+	s.beat()
+	s.out.flush()
+
+	gate, err := s.run(ctx, sse.NewReader(up.Body, int(h.o.Settings.FrameLimit)))
+	switch {
+	case err == nil:
+		head.Set(GateHeader, string(gate))
+	case ctx.Err() != nil:
+		h.o.Logger.Debug("the client went away", "trace_id", t.caller.TraceID)
+	default:
+		f := fault.From(err)
+		h.o.Logger.Warn("a stream broke", "trace_id", t.caller.TraceID, "error", err)
+		s.out.last(f.Event(t.caller.TraceID, t.caller.BaseURL))
+	}
+	return nil
+}
+
+// run reads the model's stream to its end and writes ours.
+func (s *stream) run(ctx context.Context, frames *sse.Reader) (governance.Gate, error) {
+	for {
+		f, err := frames.Next()
+		if err == nil && f.Done() {
+			return s.end(ctx, f.Raw)
+		}
+		if err == nil || f.Raw != nil {
+			if err := s.take(f); err != nil {
+				return "", err
+			}
+			if !frames.Buffered() {
+				s.out.flush()
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			if !s.complete() {
+				return "", upstreamGone(io.ErrUnexpectedEOF)
+			}
+			return s.end(ctx, []byte(doneLine))
+		case err != nil:
+			return "", upstreamGone(err)
+		}
+	}
+}
+
+// complete says that every choice was finished by the model.
+func (s *stream) complete() bool {
+	for _, c := range s.choices {
+		if !c.finished {
+			return false
+		}
+	}
+	return len(s.choices) > 0
+}
+
+const errFrame = "the model sent a frame that cannot be read: "
+
+// take handles one frame.
+func (s *stream) take(f sse.Frame) error {
+	if f.Data == nil {
+		if f.Odd || len(f.Event) > 0 {
+			return nil // not a frame of chat completions
+		}
+		return s.pass(f.Raw)
+	}
+	if !f.Complete || f.Odd || len(f.Event) > 0 && string(f.Event) != "message" {
+		return s.strange(f)
+	}
+	v := &s.view
+	if err := v.Parse(f.Data); err != nil {
+		return fault.Wrap(err, fault.ServiceUnavailable, errFrame+"%v", err)
+	}
+	if v.Error.Present() && !bytes.Equal(v.Error.Of(v.Data), []byte("null")) {
+		return fault.New(fault.ServiceUnavailable, "the model reported an error in the middle of its reply")
+	}
+	if !v.HasChoices {
+		return nil // not a chunk: no client could use it, and it could carry anything
+	}
+	if s.started {
+		return s.chunk(f)
+	}
+	s.id.learn(v)
+	err := s.chunk(f)
+	s.beat()
+	return err
+}
+
+// strange handles a frame that readers do not agree on: with an unfinished end
+// it may still be whole, everything else is not forwarded.
+func (s *stream) strange(f sse.Frame) error {
+	if f.Odd || f.Complete {
+		return fault.New(fault.ServiceUnavailable, errFrame+"it is no plain data frame")
+	}
+	f.Complete = true
+	f.Raw = append(bytes.Clone(f.Raw), "\n\n"...)
+	f.Data, f.At = bytes.Clone(f.Data), -1
+	return s.take(f)
+}
+
+// chunk handles one chunk of the model's.
+func (s *stream) chunk(f sse.Frame) error {
+	v := &s.view
+	carries, waits := false, false
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		c := s.choice(ch.Index)
+		calls := len(ch.Calls) > 0 || ch.HasLegacy
+		if calls && c.finished {
+			return fault.New(fault.ServiceUnavailable, "the model sent a call after it had finished")
+		}
+		carries = carries || calls
+		waits = waits || c.waits
+	}
+	frame, end := s.edited(f)
+	if !carries && !waits && len(s.queue) == 0 && len(v.Choices) > 0 && !s.finishes(v) {
+		s.note(v)
+		return s.pass(frame)
+	}
+	return s.later(v, f, frame, end, carries, waits)
+}
+
+// finishes says whether a chunk ends a choice.
+func (s *stream) finishes(v *openai.View) bool {
+	for i := range v.Choices {
+		if v.Choices[i].FinishReason != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// note remembers what a chunk that goes out has told the client.
+func (s *stream) note(v *openai.View) {
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		c := s.choice(ch.Index)
+		c.role = c.role || ch.Role.Present()
+		c.text = c.text || hasWords(v.Data, ch)
+	}
+}
+
+func hasWords(data []byte, ch *openai.ChoiceView) bool {
+	return ch.Content.Present() && ch.Content.End-ch.Content.Start > 2 && data[ch.Content.Start] == '"'
+}
+
+// later handles the chunks that are not plain text: calls, finishes, usage, and
+// everything that comes after the first of what waits.
+func (s *stream) later(v *openai.View, f sse.Frame, frame []byte, end int, carries, waits bool) error {
+	q := queued{piece: -1, end: end, pieceEnd: end}
+	last := false
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		c := s.choice(ch.Index)
+		q.choice = append(q.choice, ch.Index)
+		if ch.FinishReason != "" {
+			c.finished, c.reason = true, ch.FinishReason
+			s.coll.finishing[ch.Index] = ch.FinishReason
+			q.finish = append(q.finish, ch.Index)
+			last = s.finishedAll()
+		}
+	}
+	if !carries && !waits && !s.hasCalls(q.choice) {
+		switch {
+		case len(v.Choices) == 0 && len(s.queue) > 0:
+			// usage goes after the calls and the finish
+		case last && len(s.queue) == 0:
+			o := s.plain()
+			s.note(v)
+			s.beat()
+			return s.pass(insert(frame, end, o.added()))
+		case !last:
+			s.note(v)
+			return s.pass(frame)
+		}
+	}
+	if carries {
+		for i := range v.Choices {
+			ch := &v.Choices[i]
+			if len(ch.Calls) > 0 || ch.HasLegacy {
+				s.coll.delta(v.Data, ch)
+			}
+			if ch.HasText {
+				s.choice(ch.Index).waits = true
+			}
+		}
+		q.piece = s.coll.sealed.Piece(frame, callChoices(v)...)
+		q.frame, q.end = s.remainder(f)
+	} else {
+		q.frame = bytes.Clone(frame)
+	}
+	for i := range v.Choices {
+		c := s.choice(v.Choices[i].Index)
+		c.text = c.text || hasWords(v.Data, &v.Choices[i])
+	}
+	s.queue = append(s.queue, q)
+	s.kept += int64(len(frame))
+	if s.kept > s.h.o.Settings.KeptLimit {
+		return fault.New(fault.ServiceUnavailable, "the calls of this turn are over %d bytes", s.h.o.Settings.KeptLimit)
+	}
+	return nil
+}
+
+// hasCalls says whether one of these choices has proposed a call.
+func (s *stream) hasCalls(choices []int) bool {
+	for _, c := range choices {
+		if s.coll.choices[c] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// finishedAll says that as many choices have finished as were asked for.
+func (s *stream) finishedAll() bool {
+	n := 0
+	for _, c := range s.choices {
+		if c.finished {
+			n++
+		}
+	}
+	return n >= s.t.req.N
+}
+
+func (s *stream) choice(i int) *choiceState {
+	c := s.choices[i]
+	if c == nil {
+		c = new(choiceState)
+		s.choices[i] = c
+	}
+	return c
+}
+
+func callChoices(v *openai.View) []int {
+	var list []int
+	for i := range v.Choices {
+		if ch := &v.Choices[i]; len(ch.Calls) > 0 || ch.HasLegacy {
+			list = append(list, ch.Index)
+		}
+	}
+	return list
+}
+
+// edited is the frame with our id in place of the model's, without fields that
+// have our names, and where in it added fields go. It is valid until the next
+// frame.
+func (s *stream) edited(f sse.Frame) (frame []byte, end int) {
+	v := &s.view
+	s.edits = append(s.edits[:0], v.Cut(addedNames...)...)
+	if v.ID.Present() {
+		s.edits = append(s.edits, openai.Edit{Span: v.ID, With: s.idJSON})
+	} else {
+		s.edits = append(s.edits, idEdit(v, s.id))
+	}
+	if !s.started {
+		at := v.Object.End - 1
+		s.edits = append(s.edits, openai.Edit{Span: openai.Span{Start: at, End: at}, With: s.plain().ids()})
+		s.started = true
+	}
+	return s.framed(f)
+}
+
+// framed applies the edits to the frame's payload.
+func (s *stream) framed(f sse.Frame) (frame []byte, end int) {
+	s.data = openai.Splice(s.data[:0], s.view.Data, s.edits...)
+	s.frame = f.Replace(s.frame[:0], s.data)
+	end = bytes.LastIndexByte(s.data, '}')
+	if f.At >= 0 {
+		return s.frame, f.At + end
+	}
+	return s.frame, bytes.LastIndexByte(s.frame, '}')
+}
+
+// remainder is what is left of a chunk without its calls: its text if it has
+// some, else its finish and usage; nil if a client would miss nothing of it.
+func (s *stream) remainder(f sse.Frame) ([]byte, int) {
+	v := &s.view
+	keep, text := v.Usage.Present(), false
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		text = text || ch.HasText
+		keep = keep || ch.HasText || len(ch.Calls) == 0 && !ch.HasLegacy || ch.FinishReason != ""
+		var cut []openai.Span
+		if len(ch.Calls) > 0 {
+			cut = append(cut, ch.CallsMember)
+		}
+		if ch.HasLegacy {
+			cut = append(cut, ch.LegacyMember)
+		}
+		if len(cut) > 0 {
+			s.edits = append(s.edits, v.CutMembers(ch.Message, nil, cut...)...)
+		}
+	}
+	if !keep {
+		return nil, 0
+	}
+	if text {
+		// What is said about the calls goes between this text and the finish.
+		for i := range v.Choices {
+			if ch := &v.Choices[i]; ch.FinishReason != "" {
+				s.edits = append(s.edits, openai.Edit{Span: ch.Finish, With: []byte("null")})
+			}
+		}
+	}
+	frame, end := s.framed(f)
+	return bytes.Clone(frame), end
+}
+
+func insert(frame []byte, at int, extra []byte) []byte {
+	return append(append(append(make([]byte, 0, len(frame)+len(extra)), frame[:at]...), extra...), frame[at:]...)
+}
+
+// beat tells the writer what a heartbeat is from now on: an empty delta of the
+// first choice that the client still reads.
+func (s *stream) beat() {
+	choice, c := 0, s.choices[0]
+	for c != nil && c.finished && len(s.queue) == 0 {
+		choice++
+		c = s.choices[choice]
+		if choice >= s.t.req.N {
+			s.out.heartbeat(nil)
+			return
+		}
+	}
+	s.out.heartbeat(s.id.chunk(nil, choice, textDelta("", c == nil || !c.role), "", nil))
+}
+
+// plain is the outcome of a turn without held calls.
+func (s *stream) plain() outcome {
+	o := outcome{conversation: s.t.found.Conversation, trace: s.t.caller.TraceID, gate: governance.GateOK}
+	o.next = (&asker{}).next(o.gate, nil)
+	return o
+}
+
+// pass writes a frame now.
+func (s *stream) pass(frame []byte) error {
+	return s.out.write(frame)
+}

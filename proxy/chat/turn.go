@@ -1,0 +1,144 @@
+package chat
+
+import (
+	"net/http"
+	"strings"
+
+	"cadreen/conversations"
+	"cadreen/fault"
+	"cadreen/governance"
+	"cadreen/proxy/openai"
+)
+
+// turn is one request with everything that is known about it.
+type turn struct {
+	req    *openai.Request
+	caller Caller
+	found  conversations.Finding
+	key    string // Idempotency-Key
+	retry  bool   // the client's library says that it sends this again
+}
+
+// transcript shows the request's messages to conversations.
+type transcript struct{ req *openai.Request }
+
+func (t transcript) Len() int            { return len(t.req.Messages) }
+func (t transcript) Role(i int) string   { return t.req.Messages[i].Role }
+func (t transcript) Text(i int) string   { return t.req.Messages[i].Text(t.req.Body) }
+func (t transcript) TextOnly(i int) bool { return t.req.Messages[i].TextOnly() }
+func (t transcript) CallIDs(i int) []string {
+	var ids []string
+	for _, c := range t.req.Messages[i].Calls {
+		if c.ID != "" {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// fingerprint tells transcripts apart: role, normalised text and call ids of
+// every message.
+func (t *turn) fingerprint() string {
+	tr := transcript{t.req}
+	var parts []string
+	for i := range tr.Len() {
+		parts = append(parts, tr.Role(i), conversations.Normalise(tr.Text(i)), strings.Join(tr.CallIDs(i), ","))
+	}
+	return conversations.Fingerprint(parts...)
+}
+
+// lastUserText is the text of the last user message, "" if there is none.
+func (t *turn) lastUserText() string {
+	for i := len(t.req.Messages) - 1; i >= 0; i-- {
+		if t.req.Messages[i].Role == "user" {
+			return t.req.Messages[i].Text(t.req.Body)
+		}
+	}
+	return ""
+}
+
+// maxNamed bounds the length of a conversation id that a client names.
+const maxNamed = 256
+
+// named is the conversation id that a header or the metadata names.
+func (h *Handler) named(r *http.Request, req *openai.Request) string {
+	for _, name := range append([]string{"X-Cadreen-Conversation-Id"}, h.o.Settings.ConversationHeaders...) {
+		if v := strings.TrimSpace(r.Header.Get(name)); v != "" && len(v) <= maxNamed {
+			return v
+		}
+	}
+	if v := req.MetadataConversation; len(v) <= maxNamed {
+		return v
+	}
+	return ""
+}
+
+// requester narrows the key's principal by the person the body names.
+func (t *turn) requester() governance.Requester {
+	r := t.caller.Requester
+	person := t.req.UserID
+	if person == "" {
+		person = t.req.User
+	}
+	if person != "" {
+		r.ID += "/" + person
+	}
+	return r
+}
+
+// facts is what the turn's calls are judged by.
+func (t *turn) facts() governance.Facts {
+	req := t.req
+	f := governance.Facts{Workspace: t.caller.Workspace, Domain: req.Domain, Conversation: t.found.Conversation,
+		Requester: t.requester(), Tools: make(map[string]governance.Tool, len(req.Tools))}
+	for i := range req.Messages {
+		switch req.Messages[i].Role {
+		case "user":
+			f.Turns++
+			f.UserTexts = append(f.UserTexts, req.Messages[i].Text(req.Body))
+		case "tool", "function":
+			f.ToolMessages = true
+		}
+	}
+	for _, tool := range req.Tools {
+		g := governance.Tool{Type: tool.Type, Name: tool.Name, Schema: tool.Schema.Of(req.Body)}
+		if tool.Description.Present() {
+			g.Description, _ = openai.Unquote(tool.Description.Of(req.Body))
+		}
+		f.Tools[tool.Name] = g
+	}
+	f.Forced = t.forced()
+	return f
+}
+
+// forced is the tool that tool_choice names, "" if none.
+func (t *turn) forced() string {
+	switch t.req.ToolChoice.Mode {
+	case "function", "custom":
+		return t.req.ToolChoice.Name
+	}
+	return ""
+}
+
+// hosted refuses provider-executed tools, which no gate can hold.
+func (h *Handler) hosted(t *turn) error {
+	refuse := func(kind, param string) error {
+		if h.o.Decider.Hosted(t.facts(), kind) {
+			return nil
+		}
+		f := fault.New(fault.InvalidRequest, "the tool type %q is executed by the provider and cannot be governed; a rule that allows %q lets it through", kind, "hosted:"+kind)
+		f.Param = param
+		return f
+	}
+	for _, tool := range t.req.Tools {
+		if tool.Type != "function" && tool.Type != "custom" {
+			if err := refuse(tool.Type, "tools"); err != nil {
+				return err
+			}
+		}
+	}
+	if t.req.WebSearch {
+		return refuse("web_search_options", "web_search_options")
+	}
+	return nil
+}

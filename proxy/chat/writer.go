@@ -1,0 +1,103 @@
+package chat
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// writer sends frames to the client and, in silence, heartbeats between them.
+type writer struct {
+	mu     sync.Mutex
+	w      http.ResponseWriter
+	rc     *http.ResponseController
+	beat   []byte // the next heartbeat, nil for none
+	style  string
+	every  time.Duration
+	timer  *time.Timer
+	ended  bool
+	broken error
+}
+
+var errGone = errors.New("chat: the client is gone")
+
+func newWriter(w http.ResponseWriter, s Settings) *writer {
+	out := &writer{w: w, rc: http.NewResponseController(w), every: s.Heartbeat, style: s.HeartbeatStyle}
+	if s.HeartbeatStyle != HeartbeatOff {
+		out.timer = time.AfterFunc(s.Heartbeat, out.pulse)
+	}
+	return out
+}
+
+// heartbeat sets what is sent in silence, nil for nothing.
+func (o *writer) heartbeat(frame []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if frame != nil && o.style == HeartbeatComment {
+		frame = []byte(": keep-alive\n\n")
+	}
+	o.beat = frame
+}
+
+// write sends one frame; it may stay in the buffer until flush.
+func (o *writer) write(frame []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.broken != nil {
+		return o.broken
+	}
+	if _, err := o.w.Write(frame); err != nil {
+		o.broken = errors.Join(errGone, err)
+	}
+	return o.broken
+}
+
+// flush sends what is buffered.
+func (o *writer) flush() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.push()
+	if o.timer != nil && !o.ended {
+		o.timer.Reset(o.every)
+	}
+}
+
+func (o *writer) push() {
+	if err := o.rc.Flush(); err != nil && o.broken == nil {
+		o.broken = errors.Join(errGone, err)
+	}
+}
+
+// last sends a final frame and nothing after it.
+func (o *writer) last(frame []byte) {
+	_ = o.write(frame)
+	o.flush()
+	o.stop()
+}
+
+func (o *writer) stop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+}
+
+// pulse sends a heartbeat after a silence and waits for the next one.
+func (o *writer) pulse() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended || o.broken != nil {
+		return
+	}
+	if o.beat != nil {
+		if _, err := o.w.Write(o.beat); err != nil {
+			o.broken = errors.Join(errGone, err)
+			return
+		}
+		o.push()
+	}
+	o.timer.Reset(o.every)
+}
