@@ -15,10 +15,10 @@ import (
 type demoCommand struct{}
 
 // The two lines that the documentation promises, to the byte.
-const refundPrompt = "I need your approval before I can process_refund.\n\nSay \"yes\" to proceed or \"no\" to skip."
+const demoPrompt = "I need your approval before I can process_refund.\n\nSay \"yes\" to proceed or \"no\" to skip."
 
-// refundArguments are what a yes releases, to the byte.
-const refundArguments = `{"order_id":"456","amount":750}`
+// demoArguments are what a yes releases, to the byte.
+const demoArguments = `{"order_id":"456","amount":750}`
 
 // demoPolicy blocks one refund and leaves the others to the profile.
 const demoPolicy = `name: Demo
@@ -87,14 +87,14 @@ func startDemo(ctx context.Context, p program, dir string) (*Main, string, error
 
 // conversations are the three ways a refund can go.
 func (d *demo) conversations(ctx context.Context, stream bool) error {
-	ask := message{"user", "Refund order 456 for $750"}
-	prompt := message{"assistant", refundPrompt}
+	ask := turn{"user", "Refund order 456 for $750"}
+	prompt := turn{"assistant", demoPrompt}
 	for _, step := range []step{
-		{"The model wants to call process_refund: the requester is asked", []message{ask}, expectation{gate: "needs_input", content: refundPrompt, finish: "stop"}},
-		{"Yes: exactly what was held is released", []message{ask, prompt, {"user", "yes"}}, expectation{gate: "ok", arguments: refundArguments, finish: "tool_calls"}},
-		{"The same request again: asked again", []message{ask}, expectation{gate: "needs_input", content: refundPrompt, finish: "stop"}},
-		{"No: nothing is released", []message{ask, prompt, {"user", "no"}}, expectation{finish: "stop", anyContent: true}},
-		{"More than policy ever allows: blocked, and said", []message{{"user", "Refund order 457 for $9000"}}, expectation{gate: "blocked", finish: "stop", anyContent: true}},
+		{"The model wants to call process_refund: the requester is asked", []turn{ask}, expectation{gate: "needs_input", content: demoPrompt, finish: "stop"}},
+		{"Yes: exactly what was held is released", []turn{ask, prompt, {"user", "yes"}}, expectation{gate: "ok", arguments: demoArguments, finish: "tool_calls"}},
+		{"The same request again: asked again", []turn{ask}, expectation{gate: "needs_input", content: demoPrompt, finish: "stop"}},
+		{"No: nothing is released", []turn{ask, prompt, {"user", "no"}}, expectation{finish: "stop", anyContent: true}},
+		{"More than policy ever allows: blocked, and said", []turn{{"user", "Refund order 457 for $9000"}}, expectation{gate: "blocked", finish: "stop", anyContent: true}},
 	} {
 		if err := d.play(ctx, step, stream); err != nil {
 			return err

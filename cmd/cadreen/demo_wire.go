@@ -22,14 +22,14 @@ type demo struct {
 	wrong   int
 }
 
-type message struct {
+type turn struct {
 	Role    string `json:"role"`
 	Content string `json:"content"`
 }
 
 type step struct {
 	title    string
-	messages []message
+	messages []turn
 	expect   expectation
 }
 
@@ -86,7 +86,7 @@ func (d *demo) play(ctx context.Context, s step, stream bool) error {
 	sent, err := json.Marshal(struct {
 		Model    string            `json:"model"`
 		Stream   bool              `json:"stream,omitempty"`
-		Messages []message         `json:"messages"`
+		Messages []turn         `json:"messages"`
 		Tools    []json.RawMessage `json:"tools"`
 	}{"cadreen", stream, s.messages, []json.RawMessage{json.RawMessage(refundTool)}})
 	if err != nil {

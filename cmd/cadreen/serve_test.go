@@ -101,7 +101,7 @@ func TestThePrintedCurlAsksForApproval(t *testing.T) {
 		}
 	}
 	require.NoError(t, json.Unmarshal(out, &answer), string(out))
-	require.Equal(t, refundPrompt, answer.Choices[0].Message.Content)
+	require.Equal(t, demoPrompt, answer.Choices[0].Message.Content)
 	require.Equal(t, 0, s.terminate(t), s.stderr.String())
 }
 
