@@ -157,7 +157,7 @@ func (e *Engine) Close() error {
 		e.hub.close()
 		// The writer is closed last: the last connection folds the WAL into
 		// the file, which the readers may not.
-		e.closeErr = errors.Join(e.read.Close(), e.writer.db.Close())
+		e.closeErr = errors.Join(e.read.Close(), e.writer.close())
 	})
 	return e.closeErr
 }

@@ -14,6 +14,7 @@ import (
 // steps are the writer's prepared statements on its one connection.
 type steps struct {
 	conn *sql.Conn
+	all  []*sql.Stmt
 
 	begin, commit, savepoint, undo, release *sql.Stmt
 	probe, touched                          *sql.Stmt
@@ -61,13 +62,18 @@ func prepare(db *sql.DB) (*steps, error) {
 			s.close()
 			return nil, err
 		}
+		s.all = append(s.all, *p.stmt)
 	}
 	return s, nil
 }
 
 // close drops the connection instead of giving it back to the pool, so that no
-// open transaction outlives it.
+// open transaction outlives it. Statements of a connection of one's own are not
+// closed with it, and one left open would keep the file open.
 func (s *steps) close() {
+	for _, stmt := range s.all {
+		_ = stmt.Close()
+	}
 	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = s.conn.Close()
 }

@@ -92,14 +92,20 @@ func (w *writer) do(ctx context.Context, op string, j *job) error {
 	}
 }
 
+// stop ends the goroutine after the transaction that has begun.
 func (w *writer) stop() {
 	close(w.quit)
 	<-w.gone
 }
 
+// close closes the connection of a stopped writer.
+func (w *writer) close() error {
+	w.reset()
+	return w.db.Close()
+}
+
 func (w *writer) run() {
 	defer close(w.gone)
-	defer w.reset()
 	jobs := make([]*job, 0, batch)
 	for {
 		select {
