@@ -157,7 +157,7 @@ func (m *Main) setDefaults() {
 func (m *Main) newServer(desk *governance.Desk, decider governance.Decider, ring *keys.Ring) *proxy.Server {
 	c := m.Config
 	handler := chat.New(chat.Options{
-		Backend: m.backend, Desk: desk, Decider: decider, Engine: m.engine, Logger: m.log,
+		Backend: m.backend, Desk: desk, Decider: decider, Logger: m.log,
 		Settings: chat.Settings{
 			Model:               c.Backend.Model,
 			Heartbeat:           c.Stream.Heartbeat.Interval,

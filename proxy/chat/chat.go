@@ -16,7 +16,6 @@ import (
 
 	"cadreen/governance"
 	"cadreen/proxy/backend"
-	"cadreen/store"
 )
 
 // Heartbeat styles.
@@ -43,7 +42,6 @@ type Options struct {
 	Backend  backend.Backend
 	Desk     *governance.Desk
 	Decider  governance.Decider
-	Engine   store.Engine
 	Settings Settings
 	Logger   *slog.Logger
 	Now      func() time.Time // nil means time.Now
@@ -83,4 +81,6 @@ func New(o Options) *Handler {
 // the limit that the server put on it. An error means that nothing was written
 // yet: the server writes the envelope. After the first byte the handler itself
 // writes the error event and answers nil.
-func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) error { return h.serve(w, r, c) }
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) error {
+	return h.serve(w, r, c)
+}

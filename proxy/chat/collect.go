@@ -54,7 +54,7 @@ func (c *collector) delta(data []byte, ch *openai.ChoiceView) {
 		if !fresh && repeats(data, v) {
 			cc.irregular = true
 		}
-		fill(call, data, v, false)
+		fill(call, data, v)
 	}
 	if ch.HasLegacy {
 		if cc.legacy == nil {
@@ -62,7 +62,7 @@ func (c *collector) delta(data []byte, ch *openai.ChoiceView) {
 		} else if repeats(data, &ch.Legacy) {
 			cc.irregular = true
 		}
-		fill(cc.legacy, data, &ch.Legacy, false)
+		fill(cc.legacy, data, &ch.Legacy)
 	}
 }
 
@@ -118,13 +118,13 @@ func (c *collector) whole(data []byte, ch *openai.ChoiceView) {
 		v := &ch.Calls[i]
 		call := c.sealed.Start(ch.Index, form(v))
 		cc.order = append(cc.order, call)
-		fill(call, data, v, true)
+		fill(call, data, v)
 		call.Whole(data[v.Span.Start+1 : v.Span.End-1])
 	}
 	if ch.HasLegacy {
 		v := &ch.Legacy
 		cc.legacy = c.sealed.Start(ch.Index, governance.FormLegacy)
-		fill(cc.legacy, data, v, true)
+		fill(cc.legacy, data, v)
 		cc.legacy.Whole(data[v.Span.Start+1 : v.Span.End-1])
 	}
 }
@@ -133,7 +133,7 @@ func form(v *openai.CallView) governance.Form { return governance.Form(v.Form) }
 
 // fill adds what a fragment says to its call. The index is left out: where a
 // call leaves on its own it gets the index of its new place.
-func fill(call *governance.SealedCall, data []byte, v *openai.CallView, _ bool) {
+func fill(call *governance.SealedCall, data []byte, v *openai.CallView) {
 	for _, m := range v.Outer {
 		call.Member(m.Name, m.Value.Of(data))
 	}
@@ -156,7 +156,7 @@ func repeats(data []byte, v *openai.CallView) bool {
 	return id != "" || name != ""
 }
 
-// finish notes how a choice ended. What did not end as a call ends is truncated.
+// truncate marks the calls of choices that did not end as a call ends.
 func (c *collector) truncate() {
 	for choice, cc := range c.choices {
 		switch c.finishing[choice] {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"cadreen/fault"
@@ -168,25 +169,23 @@ func replaced(v *openai.View, ch *openai.ChoiceView, calls []governance.Release,
 	if ch.HasLegacy {
 		cut = append(cut, ch.LegacyMember)
 	}
-	old := ""
+	raw, _ := openai.TrimString(ch.Content.Of(v.Data))
+	if len(raw) > 0 && text != "" {
+		text = "\n\n" + text
+	}
+	content := []byte("null")
+	if len(raw) > 0 || text != "" {
+		// The model's own characters stay as they are.
+		content = slices.Concat([]byte{'"'}, raw, openai.Quote(nil, text)[1:])
+	}
+	content = append(content, members...)
 	if ch.Content.Present() {
-		old, _ = openai.Unquote(ch.Content.Of(v.Data))
-	}
-	if ch.ContentMember.Present() {
-		cut = append(cut, ch.ContentMember)
-	}
-	if old != "" && text != "" {
-		text = old + "\n\n" + text
+		edits = append(edits, openai.Edit{Span: ch.Content, With: content})
+		content = nil
 	} else {
-		text = old + text
+		content = append([]byte(`"content":`), content...)
 	}
-	content := []byte(`"content":`)
-	if text == "" {
-		content = append(content, "null"...)
-	} else {
-		content = openai.Quote(content, text)
-	}
-	edits = append(edits, v.CutMembers(ch.Message, append(content, members...), cut...)...)
+	edits = append(edits, v.CutMembers(ch.Message, content, cut...)...)
 	return append(edits, openai.Edit{Span: ch.Finish, With: openai.Quote(nil, finishOf(calls))}), nil
 }
 

@@ -35,14 +35,13 @@ type ChoiceView struct {
 	Content      Span
 	// HasText: the message carries something beside its role and calls that is
 	// not null or empty: text, reasoning, audio, a vendor's field.
-	HasText       bool
-	ContentMember Span
-	CallsMember   Span
-	CallsValue    Span
-	Calls         []CallView
-	HasLegacy     bool
-	LegacyMember  Span
-	Legacy        CallView
+	HasText      bool
+	CallsMember  Span
+	CallsValue   Span
+	Calls        []CallView
+	HasLegacy    bool
+	LegacyMember Span
+	Legacy       CallView
 }
 
 // CallView is one call, or one fragment of a call.
@@ -62,11 +61,8 @@ type CallView struct {
 
 // ArgumentsRaw are the argument characters as they stand between the quotes.
 func (c *CallView) ArgumentsRaw(data []byte) []byte {
-	raw := c.Arguments.Of(data)
-	if len(raw) < 2 || raw[0] != '"' {
-		return nil
-	}
-	return raw[1 : len(raw)-1]
+	raw, _ := TrimString(c.Arguments.Of(data))
+	return raw
 }
 
 // ErrMalformedCall says that a reply proposes a call in a shape that clients
@@ -245,7 +241,7 @@ func (v *View) body(c *ChoiceView, value Span) error {
 		case 0:
 			c.Role = o.Value
 		case 1:
-			c.Content, c.ContentMember = o.Value, o.Member.Span()
+			c.Content = o.Value
 			c.HasText = c.HasText || !empty
 		case 2:
 			c.CallsMember = o.Member.Span()

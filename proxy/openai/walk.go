@@ -143,6 +143,15 @@ func (list names) find(key []byte) (at int, near bool) {
 	return -1, false
 }
 
+// TrimString is what stands between the quotes of a JSON string, escapes as they
+// are; false for anything else.
+func TrimString(raw []byte) ([]byte, bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return nil, false
+	}
+	return raw[1 : len(raw)-1], true
+}
+
 // Unquote decodes a JSON string. A lone surrogate becomes U+FFFD.
 func Unquote(raw []byte) (s string, err error) {
 	if len(raw) == 0 || string(raw) == "null" {
