@@ -86,7 +86,7 @@ func (d *demo) play(ctx context.Context, s step, stream bool) error {
 	sent, err := json.Marshal(struct {
 		Model    string            `json:"model"`
 		Stream   bool              `json:"stream,omitempty"`
-		Messages []turn         `json:"messages"`
+		Messages []turn            `json:"messages"`
 		Tools    []json.RawMessage `json:"tools"`
 	}{"cadreen", stream, s.messages, []json.RawMessage{json.RawMessage(refundTool)}})
 	if err != nil {
