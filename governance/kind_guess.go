@@ -111,13 +111,29 @@ func onlyData(name string) bool {
 
 // describesWrite: a write verb anywhere in the description, in its plain form,
 // with -s or with -ing. Participles in -ed describe things ("recently updated").
+// A word that may be a noun counts where the description begins with it as a verb
+// ("Posts …", "Update the …").
 func describesWrite(description string) bool {
-	for _, w := range nameWords(description) {
-		for _, form := range [...]string{w, strings.TrimSuffix(w, "s"), strings.TrimSuffix(w, "es"),
-			strings.TrimSuffix(w, "ing"), strings.TrimSuffix(w, "ing") + "e"} {
+	words := nameWords(description)
+	for i, w := range words {
+		singular := strings.TrimSuffix(w, "s")
+		for _, form := range [...]string{w, singular, strings.TrimSuffix(w, "es"), strings.TrimSuffix(w, "ing"), strings.TrimSuffix(w, "ing") + "e"} {
 			if kindWords[form]&wordWrite != 0 {
 				return true
 			}
+		}
+		if i > 0 || singular == "return" { // "Returns the order" is what a read does
+			continue
+		}
+		article := false
+		if len(words) > 1 {
+			switch words[1] {
+			case "a", "an", "the", "this", "that", "your", "all", "one":
+				article = true
+			}
+		}
+		if kindWords[singular]&wordNoun != 0 && (singular != w || article) {
+			return true
 		}
 	}
 	return false

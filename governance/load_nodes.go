@@ -107,7 +107,11 @@ func (p *jsonNodes) value(depth int) (*yaml.Node, error) {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
 			problem = "a key stands twice: " + strings.TrimPrefix(err.Error(), "jsontext: ")
 		}
-		return nil, &LoadError{File: p.file, Line: p.line(), Problem: problem}
+		line := p.line()
+		if at := (*jsontext.SyntacticError)(nil); errors.As(err, &at) {
+			line = 1 + bytes.Count(p.text[:min(int(at.ByteOffset), len(p.text))], []byte("\n"))
+		}
+		return nil, &LoadError{File: p.file, Line: line, Problem: problem}
 	}
 	node := &yaml.Node{Kind: yaml.ScalarNode, Line: p.line()}
 	switch token.Kind() {

@@ -123,7 +123,7 @@ func endsHere(before, x string) bool {
 	if last == '.' && unicode.IsDigit(first) {
 		return false // .5
 	}
-	return size == 0 || !connects(last, unicode.IsDigit(first)) || !wordRune(beyond) || last == '=' || last == '&'
+	return size == 0 || !connects(last, unicode.IsDigit(first) && unicode.IsDigit(beyond)) || !wordRune(beyond) || last == '=' || last == '&'
 }
 
 // startsHere: what stands behind x is not the rest of the same word.
