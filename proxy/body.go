@@ -25,38 +25,39 @@ type boundedBody struct {
 	failure *fault.Error
 }
 
-// bound checks what the headers say about the body and puts the bounds on the
-// rest. The deadline stands from now on; it ends with the body, or, where
-// nobody reads it, with the request.
-func (s *Server) bound(w http.ResponseWriter, r *http.Request) error {
+// bound puts the bounds on every request that has a body, whatever becomes of
+// it: net/http reads the rest of a body that nobody wanted, and must not wait
+// for it forever. The deadline stands from now on; it ends with the body, or,
+// where nobody reads all of it, with the request.
+func (s *Server) bound(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	set := s.o.Settings
+	b := &boundedBody{
+		ReadCloser: http.MaxBytesReader(w, r.Body, set.BodyLimit),
+		control:    http.NewResponseController(w),
+		start:      time.Now(), // a deadline of the connection: always the machine's clock
+		grace:      set.BodyGrace,
+		rate:       set.BodyRate,
+		limit:      set.BodyLimit,
+	}
+	r.Body = b
+	b.deadline()
+}
+
+// acceptable checks what the headers say about the body.
+func (s *Server) acceptable(h http.Header, r *http.Request) error {
 	if coding := strings.TrimSpace(r.Header.Get("Content-Encoding")); coding != "" && !strings.EqualFold(coding, "identity") {
 		e := fault.New(fault.InvalidRequest, "The request body is compressed")
 		e.Status = http.StatusUnsupportedMediaType
 		e.Hint = "Send the body as it is, without Content-Encoding."
 		return e
 	}
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil
+	if r.ContentLength > s.o.Settings.BodyLimit {
+		h.Set("Connection", "close") // the body is not read
+		return tooLong(nil, s.o.Settings.BodyLimit)
 	}
-	set := s.o.Settings
-	b := &boundedBody{
-		control: http.NewResponseController(w),
-		start:   time.Now(), // a deadline of the connection: always the machine's clock
-		grace:   set.BodyGrace,
-		rate:    set.BodyRate,
-		limit:   set.BodyLimit,
-	}
-	if r.ContentLength > set.BodyLimit {
-		// Not read at all; net/http drains a little and closes.
-		b.ReadCloser, r.Body = r.Body, b
-		b.failure = b.tooLong(nil)
-		w.Header().Set("Connection", "close")
-		b.deadline()
-		return b.failure
-	}
-	b.ReadCloser = http.MaxBytesReader(w, r.Body, set.BodyLimit)
-	r.Body = b
-	b.deadline()
 	return nil
 }
 
@@ -72,7 +73,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		// going away.
 		b.control.SetReadDeadline(time.Time{})
 	case errors.As(err, &long):
-		b.failure = b.tooLong(err)
+		b.failure = tooLong(err, b.limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.failure = fault.Wrap(err, fault.InvalidRequest, "The request body did not arrive in time")
 		b.failure.Status = http.StatusRequestTimeout
@@ -89,8 +90,8 @@ func (b *boundedBody) deadline() {
 	b.control.SetReadDeadline(b.start.Add(b.grace + time.Duration(b.read/b.rate)*time.Second))
 }
 
-func (b *boundedBody) tooLong(cause error) *fault.Error {
-	e := fault.Wrap(cause, fault.InvalidRequest, "The request body is longer than %d bytes", b.limit)
+func tooLong(cause error, limit int64) *fault.Error {
+	e := fault.Wrap(cause, fault.InvalidRequest, "The request body is longer than %d bytes", limit)
 	e.Hint = "Send less, or raise limits.body."
 	return e
 }

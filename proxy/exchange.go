@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ const (
 	headerTrace     = "X-Cadreen-Trace-Id"
 	headerRequestID = "X-Request-Id"
 )
+
+// statusClientGone is what proxies call a request whose client went away.
+const statusClientGone = 499
 
 // exchange is what the server knows about one request and its response.
 type exchange struct {
@@ -42,6 +46,7 @@ func (s *Server) outermost(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		h.Set(headerTrace, x.trace)
 		h.Set(headerRequestID, x.trace)
+		s.bound(c.Response().Writer, c.Request())
 		s.metrics.inFlight.Inc()
 		completed := false
 		defer func() {
@@ -82,6 +87,8 @@ func (s *Server) done(c echo.Context, x *exchange, took time.Duration, completed
 	status := c.Response().Status
 	s.metrics.request(x.route, c.Request().Method, status, took)
 	switch {
+	case c.Request().Context().Err() != nil:
+		s.log.Debug("client gone", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "took", took)
 	case !completed:
 		s.log.Error("answer broken off", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "error", x.err)
 	case status >= 500:
@@ -134,6 +141,12 @@ func (s *Server) fault(err error, c echo.Context) *fault.Error {
 	if body, ok := c.Request().Body.(*boundedBody); ok && body.failure != nil {
 		// Whoever was reading may have called this something else.
 		return body.failure
+	}
+	if c.Request().Context().Err() != nil && errors.Is(err, context.Canceled) {
+		// Nobody reads this; metrics and log should not call it our failure.
+		e := fault.Wrap(err, fault.InvalidRequest, "The client went away")
+		e.Status = statusClientGone
+		return e
 	}
 	var framework *echo.HTTPError
 	var own *fault.Error

@@ -20,11 +20,12 @@ const (
 
 const headerWorkspace = "X-Cadreen-Workspace-Id"
 
-// guard lets only those through who have the role, and bounds the body.
+// guard lets only those through who have the role, and whose body
+// can be taken.
 func (s *Server) guard(role string, passthrough bool, h func(echo.Context, keys.Principal) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if err := s.bound(c.Response().Writer, r); err != nil {
+		if err := s.acceptable(c.Response().Header(), r); err != nil {
 			return err
 		}
 		p, err := s.authenticate(c)

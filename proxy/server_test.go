@@ -305,12 +305,45 @@ func TestSlowBodyIsAnsweredAndClosed(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-func TestSlowBodyOfARefusedRequestDoesNotHoldTheConnection(t *testing.T) {
+func TestUnreadSlowBodyDoesNotHoldTheConnection(t *testing.T) {
 	st := start(t, echoBody, func(o *Options, _ *keys.Options) { o.Settings.BodyGrace = 20 * time.Millisecond })
-	conn := st.dial(t, "POST /v1/chat/completions HTTP/1.1\r\nHost: "+st.addr+"\r\nContent-Length: 100\r\n\r\n{\"never")
-	raw, err := io.ReadAll(conn)
+	for request, answer := range map[string]string{
+		"POST /v1/chat/completions": "401 Unauthorized",
+		"POST /nothing":             "404 Not Found",
+		"POST /healthz":             "405 Method Not Allowed",
+		"GET /healthz":              "200 OK",
+	} {
+		conn := st.dial(t, request+" HTTP/1.1\r\nHost: "+st.addr+"\r\nContent-Length: 100\r\n\r\n{\"never")
+		raw, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.Contains(t, string(raw), answer)
+	}
+}
+
+func TestClientThatGoesAwayIsNotOurFailure(t *testing.T) {
+	entered := make(chan struct{})
+	st := start(t, func(w http.ResponseWriter, r *http.Request, _ chat.Caller) error {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			return err
+		}
+		close(entered)
+		<-r.Context().Done()
+		return fmt.Errorf("upstream: %w", r.Context().Err())
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, "POST", st.url+"/v1/chat/completions", strings.NewReader("{}"))
 	require.NoError(t, err)
-	require.Contains(t, string(raw), "401 Unauthorized")
+	r.Header.Set("Authorization", "Bearer "+st.keys[keys.RoleChat])
+	go func() {
+		<-entered
+		cancel()
+	}()
+	_, err = http.DefaultTransport.RoundTrip(r)
+	require.ErrorIs(t, err, context.Canceled)
+	for body := ""; !strings.Contains(body, `route="chat",status="499"} 1`); {
+		_, body = st.call(t, "GET", "/metrics", "")
+	}
+	require.NotContains(t, st.log.String(), "level=ERROR")
 }
 
 func TestBodyDeadlineDoesNotOutliveTheBody(t *testing.T) {
