@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,7 +42,7 @@ var engines = []struct {
 	url  func(t *testing.T) string
 }{
 	{"sqlite", func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "cadreen.db") }},
-	{"redis", func(t *testing.T) string { return storetest.StartRedis(t).URL() }},
+	{"redis", func(t *testing.T) string { return "redis://" + storetest.RedisServer(t) }},
 }
 
 // onBothStores runs the test once for each engine.
@@ -128,18 +131,57 @@ func (p *proxyUnderTest) post(body string, headers ...string) reply {
 	return r
 }
 
-// open sends the bytes and answers as soon as headers came.
+// open sends the bytes and answers as soon as headers came. Reading the body
+// to its end also waits until the handler has returned: each request has a
+// connection of its own, and the end of that is awaited, not only the end of
+// the body. What the proxy notes after its last byte is then durable.
 func (p *proxyUnderTest) open(ctx context.Context, body string, headers ...string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/chat/completions", strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
+	r.Close = true
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer "+keyAnn)
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	return client.Do(r)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	leave := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	if err := r.Write(conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	from := bufio.NewReader(conn)
+	res, err := http.ReadResponse(from, r)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	res.Body = &wholeExchange{ReadCloser: res.Body, rest: from, conn: conn, leave: leave}
+	return res, nil
+}
+
+// wholeExchange is a body whose end is the end of its connection.
+type wholeExchange struct {
+	io.ReadCloser
+	rest  io.Reader
+	conn  net.Conn
+	leave func() bool
+}
+
+func (w *wholeExchange) Read(b []byte) (int, error) {
+	n, err := w.ReadCloser.Read(b)
+	if errors.Is(err, io.EOF) {
+		_, _ = io.Copy(io.Discard, w.rest)
+	}
+	return n, err
+}
+
+func (w *wholeExchange) Close() error {
+	w.leave()
+	return w.conn.Close()
 }
 
 func (p *proxyUnderTest) try(ctx context.Context, body string, headers ...string) (reply, error) {
@@ -152,10 +194,6 @@ func (p *proxyUnderTest) try(ctx context.Context, body string, headers ...string
 	_, broken := io.Copy(&b, res.Body)
 	return reply{status: res.StatusCode, header: res.Header, trailer: res.Trailer, body: b.String(), broken: broken}, nil
 }
-
-// client keeps no connections, so that a proxy that was killed is not asked
-// over an old one.
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 
 // as is the header pair of a key.
 func as(key string) []string { return []string{"Authorization", "Bearer " + key} }

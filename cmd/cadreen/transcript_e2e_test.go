@@ -34,49 +34,49 @@ rules:
       - {if: 'true', effect: allow}
 `
 
-// chat is a conversation as a plain HTTP client keeps it: raw messages.
-type chat struct {
+// talk is a conversation as a plain HTTP client keeps it: raw messages.
+type talk struct {
 	messages []string
 	tools    []string
 	members  string // further raw members of the body, each with a leading comma
 	stream   bool
 }
 
-func newChat(user string) *chat {
-	return &chat{messages: []string{message("user", user)}, tools: []string{refundToolJSON, lookupToolJSON}}
+func newChat(user string) *talk {
+	return &talk{messages: []string{said("user", user)}, tools: []string{refundToolJSON, lookupToolJSON}}
 }
 
-func message(role, text string) string {
+func said(role, text string) string {
 	return `{"role":` + scripted.Quote(role) + `,"content":` + scripted.Quote(text) + `}`
 }
 
 // say appends an answer of the model and the next user message.
-func (c *chat) say(answer, user string) *chat {
+func (c *talk) say(answer, user string) *talk {
 	next := *c
-	next.messages = append(append([]string(nil), c.messages...), message("assistant", answer), message("user", user))
+	next.messages = append(append([]string(nil), c.messages...), said("assistant", answer), said("user", user))
 	return &next
 }
 
-func (c *chat) streaming(on bool) *chat {
+func (c *talk) streaming(on bool) *talk {
 	next := *c
 	next.stream = on
 	return &next
 }
 
-func (c *chat) with(members string) *chat {
+func (c *talk) with(members string) *talk {
 	next := *c
 	next.members = members
 	return &next
 }
 
-func (c *chat) without() *chat {
+func (c *talk) without() *talk {
 	next := *c
 	next.tools = nil
 	return &next
 }
 
 // body is the request as it is sent.
-func (c *chat) body() string {
+func (c *talk) body() string {
 	var b strings.Builder
 	b.WriteString(`{"model":"gpt-any","messages":[` + strings.Join(c.messages, ",") + `]`)
 	if len(c.tools) > 0 {
