@@ -162,8 +162,11 @@ func (s *search) find() error {
 	if err != nil {
 		return err
 	}
-	if done, err := s.ready(matched); done || err != nil {
-		return err
+	// What a reviewer sent back comes first, unless the requester says no to it.
+	if a := answer.Read(s.last, 1); !(word && len(s.prompts) > 0 && a.Kind == answer.No) {
+		if done, err := s.ready(matched); done || err != nil {
+			return err
+		}
 	}
 	if len(s.prompts) > 0 && word {
 		return s.answered(matched)

@@ -95,7 +95,15 @@ func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now t
 		took = h.apply(a, now)
 	}
 	out := Answered{Result: ResultWaiting}
-	if len(took) == 0 && !h.Ready {
+	switch {
+	case len(took) > 0:
+	case !a.Pickup && !a.Yes && a.Items == nil:
+		// A no where only a reviewer could say yes takes the request back.
+		h.close(StateCancelled, now, a.By.ID, "chat", "the requester took it back")
+		out.Result = ResultDenied
+		more, err := d.closeOps(ctx, h, version, true)
+		return out, more, err
+	case !h.Ready:
 		return out, nil, nil // only a reviewer can move this hold
 	}
 	h.settle(now, a.By.ID, "chat")

@@ -131,8 +131,8 @@ func (c *SealedCall) ID() string { return unquoted(c.outer, "id") }
 // HasName says whether the call's name is known.
 func (c *SealedCall) HasName() bool { return unquoted(c.inner, "name") != "" }
 
-// Choice is the call's choices[].index.
-func (c *SealedCall) Choice() int { return c.choice }
+// Form is how the call began.
+func (c *SealedCall) Form() Form { return c.form }
 
 // Calls are copies for judging, decoded from the very characters that a
 // release would send.

@@ -75,7 +75,7 @@ func (h *Handler) settle(ctx context.Context, w http.ResponseWriter, t *turn, a 
 		return err
 	}
 	s := a.speech(done, kept)
-	if f := h.asError(s.out.gate, s.text, s.out.next); f != nil {
+	if f := t.asError(s.out.gate, s.text, s.out.next); f != nil {
 		return f
 	}
 	whole, err := h.speak(ctx, w, t, s)
@@ -100,6 +100,9 @@ func (a *asker) speech(done governance.Answered, kept []governance.Call) speech 
 	case governance.ResultReleased:
 		s.text = a.leftOut(h)
 	case governance.ResultDenied:
+		if h.State == governance.StateCancelled {
+			denied = all(h)
+		}
 		s.text = conversations.TextDenied(denied...)
 	case governance.ResultOpen:
 		s.text = conversations.TextDeniedInPart(denied, names(h, governance.AnswerNone)) + "\n\n" + h.Prompt
@@ -214,10 +217,10 @@ func (a *asker) places(h *governance.Hold) []string {
 	return list
 }
 
-// asError is the 403 that stands for a gate where the workspace asked for HTTP
-// errors; nil otherwise.
-func (h *Handler) asError(g governance.Gate, text string, next fault.NextAction) error {
-	if !h.o.Settings.ErrorsHTTP {
+// asError is the 403 that stands for a gate where HTTP errors are asked for; nil
+// otherwise.
+func (t *turn) asError(g governance.Gate, text string, next fault.NextAction) error {
+	if !t.errorsHTTP {
 		return nil
 	}
 	var f *fault.Error

@@ -22,14 +22,16 @@ func newIdentity(intent string, model string, now time.Time) identity {
 	return identity{id: "chatcmpl-" + intent, created: strconv.AppendInt(nil, now.Unix(), 10), model: openai.Quote(nil, model)}
 }
 
-// learn takes created and model from what the model sent.
-func (id *identity) learn(v *openai.View) {
+// learn takes created and model from what the model sent; it answers whether
+// the model has said which it is.
+func (id *identity) learn(v *openai.View) bool {
 	if v.Created.Present() {
 		id.created = bytes.Clone(v.Created.Of(v.Data))
 	}
 	if v.Model.Present() {
 		id.model = bytes.Clone(v.Model.Of(v.Data))
 	}
+	return v.Model.End-v.Model.Start > 2
 }
 
 // head begins a chunk or a completion, up to and without its choices.

@@ -138,6 +138,9 @@ func fill(call *governance.SealedCall, data []byte, v *openai.CallView) {
 		call.Member(m.Name, m.Value.Of(data))
 	}
 	if v.Container.Present() {
+		if call.Form() != form(v) {
+			call.Malform("the model gave two forms to one call")
+		}
 		call.Container()
 	}
 	for _, m := range v.Inner {

@@ -21,6 +21,7 @@ func (s *stream) end(ctx context.Context, done []byte) (governance.Gate, error) 
 			return "", err
 		}
 	}
+	s.out.open()
 	e.findLast()
 	for _, q := range s.queue {
 		if err := e.emit(q); err != nil {
@@ -66,6 +67,9 @@ func (e *ending) decide(ctx context.Context) error {
 		return err
 	}
 	e.plan, e.outcome = plan, e.asker.outcome(plan)
+	if !e.out.opened() {
+		return e.t.asError(e.outcome.gate, e.asker.allText(plan, e.held), e.outcome.next)
+	}
 	return nil
 }
 

@@ -87,7 +87,7 @@ func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View,
 		return nil, outcome{}, err
 	}
 	o := a.outcome(plan)
-	if err := h.asError(o.gate, a.allText(plan, held), o.next); err != nil {
+	if err := t.asError(o.gate, a.allText(plan, held), o.next); err != nil {
 		return nil, o, err
 	}
 	var edits []openai.Edit

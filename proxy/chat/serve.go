@@ -1,9 +1,9 @@
 package chat
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 
@@ -21,20 +21,31 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	ctx := r.Context()
 
 	// One strict scan of the whole body: what we look at, where it stands.
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	var buf bytes.Buffer
+	if r.ContentLength > 0 && r.ContentLength < 1<<20 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(r.Body); err != nil {
 		return bodyFault(err)
 	}
+	body := buf.Bytes()
 	req, err := openai.ParseRequest(body)
 	if err != nil {
 		return requestFault(err)
 	}
 	t := &turn{req: req, caller: c, key: r.Header.Get("Idempotency-Key")}
+	t.errorsHTTP = h.o.Settings.ErrorsHTTP
+	if v := r.Header.Get("X-Cadreen-Errors"); v != "" {
+		t.errorsHTTP = v == "http"
+	}
 	t.retry = !strings.HasPrefix(r.Header.Get("X-Stainless-Retry-Count")+"0", "0")
 	if len(req.ConversationID) > maxNamed {
 		f := fault.New(fault.InvalidRequest, "conversation_id is longer than %d bytes", maxNamed)
 		f.Param = "conversation_id"
 		return f
+	}
+	if ws := req.ContextWorkspace; ws != "" && ws != c.Workspace {
+		return fault.New(fault.Forbidden, "context.workspace_id is not the workspace of this key")
 	}
 	if err := h.hosted(t); err != nil {
 		return err

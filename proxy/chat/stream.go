@@ -30,7 +30,8 @@ type stream struct {
 	queue   []queued
 	kept    int64
 	choices map[int]*choiceState
-	started bool // a chunk of ours or the model's has gone out
+	started bool // a chunk has gone out, our ids in it
+	known   bool // created and model are the model's own
 }
 
 type choiceState struct {
@@ -59,19 +60,26 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, t *turn, up
 	head.Set("Content-Type", "text/event-stream")
 	head.Set("Trailer", GateHeader)
 	streamHeaders(head)
-	w.WriteHeader(http.StatusOK)
 
 	s := &stream{h: h, t: t, id: id, coll: newCollector(h.o.Settings.KeptLimit), choices: map[int]*choiceState{}}
 	s.idJSON = openai.Quote(nil, id.id)
 	s.out = newWriter(w, h.o.Settings)
 	defer s.out.stop()
 	s.beat()
-	s.out.flush()
+	if !t.errorsHTTP {
+		s.out.open()
+	}
 
 	gate, err := s.run(ctx, sse.NewReader(up.Body, int(h.o.Settings.FrameLimit)))
 	switch {
 	case err == nil:
 		head.Set(GateHeader, string(gate))
+	case !s.out.opened():
+		// Nothing has gone out: the server answers with an ordinary error.
+		for _, name := range []string{"Content-Type", "Trailer", "Cache-Control", "X-Accel-Buffering"} {
+			head.Del(name)
+		}
+		return err
 	case ctx.Err() != nil:
 		h.o.Logger.Debug("the client went away", "trace_id", t.caller.TraceID)
 	default:
@@ -142,10 +150,10 @@ func (s *stream) take(f sse.Frame) error {
 	if !v.HasChoices {
 		return nil // not a chunk: no client could use it, and it could carry anything
 	}
-	if s.started {
+	if s.known {
 		return s.chunk(f)
 	}
-	s.id.learn(v)
+	s.known = s.id.learn(v)
 	err := s.chunk(f)
 	s.beat()
 	return err
@@ -197,6 +205,11 @@ func (s *stream) finishes(v *openai.View) bool {
 
 // note remembers what a chunk that goes out has told the client.
 func (s *stream) note(v *openai.View) {
+	for i := range v.Choices {
+		if v.Choices[i].HasText {
+			s.out.open()
+		}
+	}
 	for i := range v.Choices {
 		ch := &v.Choices[i]
 		c := s.choice(ch.Index)

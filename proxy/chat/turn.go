@@ -17,6 +17,8 @@ type turn struct {
 	found  conversations.Finding
 	key    string // Idempotency-Key
 	retry  bool   // the client's library says that it sends this again
+	// errorsHTTP: blocked and held-for-review are to be 403, not a gate.
+	errorsHTTP bool
 }
 
 // transcript shows the request's messages to conversations.

@@ -9,25 +9,54 @@ import (
 
 // writer sends frames to the client and, in silence, heartbeats between them.
 type writer struct {
-	mu     sync.Mutex
-	w      http.ResponseWriter
-	rc     *http.ResponseController
-	beat   []byte // the next heartbeat, nil for none
-	style  string
-	every  time.Duration
-	timer  *time.Timer
-	ended  bool
+	mu    sync.Mutex
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	beat  []byte // the next heartbeat, nil for none
+	style string
+	every time.Duration
+	timer *time.Timer
+	ended bool
+	// waits: nothing has gone out, headers neither; frames gather in early
+	// until open is called.
+	waits  bool
+	early  []byte
 	broken error
 }
 
 var errGone = errors.New("chat: the client is gone")
 
 func newWriter(w http.ResponseWriter, s Settings) *writer {
-	out := &writer{w: w, rc: http.NewResponseController(w), every: s.Heartbeat, style: s.HeartbeatStyle}
+	out := &writer{w: w, rc: http.NewResponseController(w), every: s.Heartbeat, style: s.HeartbeatStyle, waits: true}
 	if s.HeartbeatStyle != HeartbeatOff {
 		out.timer = time.AfterFunc(s.Heartbeat, out.pulse)
 	}
 	return out
+}
+
+// open sends the headers and what has gathered.
+func (o *writer) open() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.waits {
+		return
+	}
+	o.waits = false
+	o.w.WriteHeader(http.StatusOK)
+	if len(o.early) > 0 {
+		if _, err := o.w.Write(o.early); err != nil {
+			o.broken = errors.Join(errGone, err)
+		}
+		o.early = nil
+	}
+	o.push()
+}
+
+// opened says that headers have gone out.
+func (o *writer) opened() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.waits
 }
 
 // heartbeat sets what is sent in silence, nil for nothing.
@@ -47,6 +76,10 @@ func (o *writer) write(frame []byte) error {
 	if o.broken != nil {
 		return o.broken
 	}
+	if o.waits {
+		o.early = append(o.early, frame...)
+		return nil
+	}
 	if _, err := o.w.Write(frame); err != nil {
 		o.broken = errors.Join(errGone, err)
 	}
@@ -64,6 +97,9 @@ func (o *writer) flush() {
 }
 
 func (o *writer) push() {
+	if o.waits {
+		return
+	}
 	if err := o.rc.Flush(); err != nil && o.broken == nil {
 		o.broken = errors.Join(errGone, err)
 	}
@@ -90,6 +126,10 @@ func (o *writer) pulse() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ended || o.broken != nil {
+		return
+	}
+	if o.waits {
+		o.timer.Reset(o.every)
 		return
 	}
 	if o.beat != nil {

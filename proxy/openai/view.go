@@ -344,9 +344,13 @@ func (v *View) call(c *CallView, value Span) error {
 		}
 		c.Outer = append(c.Outer, v.kept(o.Member))
 	}
-	if c.Type.Present() && c.Container.Present() {
-		if kind, _ := Unquote(c.Type.Of(v.Data)); kind != "" && kind != c.Form {
+	if c.Type.Present() {
+		kind, _ := Unquote(c.Type.Of(v.Data))
+		switch {
+		case c.Container.Present() && kind != "" && kind != c.Form:
 			return malformed("a call of type %q carries %q", kind, c.Form)
+		case !c.Container.Present() && kind == "custom":
+			c.Form = kind
 		}
 	}
 	return nil

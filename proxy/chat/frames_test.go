@@ -1,0 +1,116 @@
+package chat
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"cadreen/proxy/openai"
+	"cadreen/proxy/sse"
+)
+
+// sink is a ResponseWriter that forgets.
+type sink struct {
+	head http.Header
+	n    int
+}
+
+func (s *sink) Header() http.Header         { return s.head }
+func (s *sink) WriteHeader(int)             {}
+func (s *sink) Write(b []byte) (int, error) { s.n += len(b); return len(b), nil }
+func (s *sink) Flush()                      {}
+
+func textFrame(i int) string {
+	return fmt.Sprintf(`data: {"id":"chatcmpl-9x8y7z6w5v","object":"chat.completion.chunk","created":1767225600,"model":"gpt-4.1-mini-2026-01-01","service_tier":"default","system_fingerprint":"fp_44709d6fcb","choices":[{"index":0,"delta":{"content":" word%d"},"logprobs":null,"finish_reason":null}]}`, i) + "\n\n"
+}
+
+// repeating yields one text again and again.
+type repeating struct {
+	text []byte
+	at   int
+	left int
+}
+
+func (r *repeating) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.text[r.at:])
+	if r.at += n; r.at == len(r.text) {
+		r.at = 0
+		r.left--
+	}
+	return n, nil
+}
+
+func textStream(frames int) (*stream, *sse.Reader) {
+	h := New(Options{Settings: Settings{HeartbeatStyle: HeartbeatOff}})
+	t := &turn{req: &openai.Request{N: 1}, caller: Caller{TraceID: "cad_1"}}
+	s := &stream{h: h, t: t, id: newIdentity("int_1", "m", h.o.Now()), coll: newCollector(1 << 20), choices: map[int]*choiceState{}}
+	s.idJSON = openai.Quote(nil, s.id.id)
+	s.out = newWriter(&sink{head: http.Header{}}, h.o.Settings)
+	s.out.open()
+	return s, sse.NewReader(&repeating{text: []byte(textFrame(7)), left: frames}, 1<<20)
+}
+
+// TestATextFrameAllocatesNothing holds the promise that the wire path allocates
+// per request and not per frame.
+func TestATextFrameAllocatesNothing(t *testing.T) {
+	s, frames := textStream(1 << 30)
+	one := func() {
+		f, err := frames.Next()
+		if err == nil {
+			err = s.take(f)
+		}
+		if err == nil && !frames.Buffered() {
+			s.out.flush()
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+	for range 100 {
+		one()
+	}
+	require.Zero(t, testing.AllocsPerRun(2000, one))
+}
+
+func BenchmarkTextFrame(b *testing.B) {
+	s, frames := textStream(1 << 60)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(textFrame(7))))
+	for b.Loop() {
+		f, err := frames.Next()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.take(f); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestInsertAndFramedAgreeOnThePlace(t *testing.T) {
+	for name, raw := range map[string]string{
+		"one line":       "data: {\"choices\":[]}\n\n",
+		"crlf, no blank": "data:{\"choices\":[]}\r\n\r\n",
+		"several lines":  "data: {\"choices\":\ndata: []}\n\n",
+		"an id after it": "data: {\"choices\":[]}\nid: {x}\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := textStream(1)
+			f, err := sse.NewReader(bytes.NewReader([]byte(raw)), 1<<20).Next()
+			require.NoError(t, err)
+			require.NoError(t, s.view.Parse(f.Data))
+			s.started = true
+			frame, end := s.edited(f)
+			got, err := sse.NewReader(bytes.NewReader(insert(frame, end, []byte(`,"gate":"ok"`))), 1<<20).Next()
+			require.NoError(t, err)
+			require.JSONEq(t, `{"id":"chatcmpl-int_1","choices":[],"gate":"ok"}`, string(got.Data))
+		})
+	}
+}
