@@ -131,6 +131,8 @@ func (Append) op() {}
 //     ErrUnavailable. When ctx ends first the error wraps ctx.Err(); it wraps
 //     ErrUnavailable as well if the deadline passed or if a Commit had begun,
 //     so that a Commit error without ErrUnavailable means nothing happened.
+//   - A value handed to Commit must not be changed afterwards, also when Commit
+//     returned early because ctx ended. What is read belongs to the reader.
 //   - What breaks a limit of this package is answered with ErrInvalid, by both
 //     engines alike (Check* in this package).
 //
