@@ -145,15 +145,16 @@ func movingSlot(t *testing.T, e *Engine) {
 // ends answers the master of a slot and another one.
 func ends(t *testing.T, e *Engine, n int) (from, to *redis.Client, fromID, toID string) {
 	t.Helper()
-	ranges, err := e.cluster.ClusterSlots(t.Context()).Result()
+	shards, err := e.cluster.ClusterShards(t.Context()).Result()
 	require.NoError(t, err)
-	for _, r := range ranges {
-		c := redis.NewClient(&redis.Options{Addr: r.Nodes[0].Addr, Protocol: 2})
+	for _, shard := range shards {
+		node := shard.Nodes[0]
+		c := redis.NewClient(&redis.Options{Addr: fmt.Sprintf("%s:%d", node.IP, node.Port), Protocol: 2})
 		t.Cleanup(func() { require.NoError(t, c.Close()) })
-		if r.Start <= n && n <= r.End {
-			from, fromID = c, r.Nodes[0].ID
+		if r := shard.Slots[0]; int(r.Start) <= n && n <= int(r.End) {
+			from, fromID = c, node.ID
 		} else {
-			to, toID = c, r.Nodes[0].ID
+			to, toID = c, node.ID
 		}
 	}
 	return from, to, fromID, toID

@@ -18,11 +18,11 @@ func (e *Engine) Check(ctx context.Context) error {
 	_, err := ask(ctx, e, "check", func(ctx context.Context) (struct{}, error) {
 		tags := []int{0}
 		if e.cluster != nil {
-			ranges, err := e.cluster.ClusterSlots(ctx).Result()
+			shards, err := e.cluster.ClusterShards(ctx).Result()
 			if err != nil {
 				return struct{}{}, err
 			}
-			if tags, err = probes(ranges); err != nil {
+			if tags, err = probes(shards); err != nil {
 				return struct{}{}, err
 			}
 		}
@@ -36,30 +36,30 @@ func (e *Engine) Check(ctx context.Context) error {
 	return err
 }
 
-// probes chooses for every master a probe whose slot it holds.
-func probes(ranges []redis.ClusterSlot) ([]int, error) {
-	widest := map[string]redis.ClusterSlot{}
-	covered := 0
-	for _, r := range ranges {
-		covered += r.End - r.Start + 1
-		if len(r.Nodes) == 0 {
-			return nil, errors.New("a range of slots has no node")
-		}
-		old, seen := widest[r.Nodes[0].ID]
-		if !seen || r.End-r.Start > old.End-old.Start {
-			widest[r.Nodes[0].ID] = r
-		}
-	}
-	if covered != slots {
-		return nil, fmt.Errorf("the Cluster covers %d of %d slots", covered, slots)
-	}
+// probes chooses for every shard that holds slots a probe whose slot is in its
+// widest range.
+func probes(shards []redis.ClusterShard) ([]int, error) {
 	var out []int
-	for _, r := range widest {
+	var covered int64
+	for _, shard := range shards {
+		widest := redis.SlotRange{Start: 0, End: -1}
+		for _, r := range shard.Slots {
+			covered += r.End - r.Start + 1
+			if r.End-r.Start > widest.End-widest.Start {
+				widest = r
+			}
+		}
+		if widest.End < widest.Start {
+			continue
+		}
 		n := 0
-		for s := slot(probeTag(n)); s < r.Start || s > r.End; s = slot(probeTag(n)) {
+		for s := slot(probeTag(n)); int64(s) < widest.Start || int64(s) > widest.End; s = slot(probeTag(n)) {
 			n++
 		}
 		out = append(out, n)
+	}
+	if covered != slots {
+		return nil, fmt.Errorf("the Cluster covers %d of %d slots", covered, slots)
 	}
 	return out, nil
 }
