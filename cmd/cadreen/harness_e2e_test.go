@@ -56,6 +56,7 @@ func onBothStores(t *testing.T, test func(t *testing.T, storeURL string)) {
 type setup struct {
 	backend string // "" is the rehearsal model
 	store   string // "" is a SQLite file of its own
+	model   string // backend.model
 	policy  string // YAML of one policy file
 	yaml    string // further settings
 }
@@ -69,7 +70,7 @@ func (s setup) file(t *testing.T) string {
 	}
 	text := "listen: 127.0.0.1:0\nstore: {url: '" + s.store + "', relaxed: true}\n" + keysYAML + s.yaml
 	if s.backend != "" {
-		text += "\nbackend: {url: '" + s.backend + "'}\n"
+		text += "\nbackend: {url: '" + s.backend + "', model: '" + s.model + "'}\n"
 	}
 	if s.policy != "" {
 		policies := filepath.Join(folder, "policies")
