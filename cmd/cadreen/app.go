@@ -51,9 +51,6 @@ type Main struct {
 // nothing is left open.
 func (m *Main) Run(ctx context.Context) (err error) {
 	m.setDefaults()
-	if m.Config.OnBlock == "replan" {
-		return usageError{errors.New("on_block: replan is not served by this version: write reply")}
-	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
 	defer func() {
@@ -164,6 +161,7 @@ func (m *Main) newServer(desk *governance.Desk, decider governance.Decider, ring
 			HeartbeatStyle:      c.Stream.Heartbeat.Style,
 			KeptLimit:           c.Limits.Kept,
 			ConversationHeaders: c.Conversation.Headers,
+			Replan:              c.OnBlock == "replan",
 			ErrorsHTTP:          c.Errors == "http",
 		},
 	})

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	gosse "github.com/tmaxmax/go-sse"
+
 	"cadreen/fault"
 	"cadreen/governance"
 	"cadreen/proxy/openai"
@@ -46,12 +48,19 @@ func (id *identity) head(b []byte, object string) []byte {
 	return append(b, id.model...)
 }
 
+// event is a frame of ours with this payload.
+func event(payload []byte) []byte {
+	var m gosse.Message
+	m.AppendData(string(payload))
+	frame, _ := m.MarshalText()
+	return frame
+}
+
 // chunk is a frame with one choice: delta is the inside of its delta object,
 // finish the reason or "" for none, extra further top-level members with a
 // leading comma.
-func (id *identity) chunk(b []byte, choice int, delta []byte, finish string, extra []byte) []byte {
-	b = append(b, "data: "...)
-	b = id.head(b, "chat.completion.chunk")
+func (id *identity) chunk(choice int, delta []byte, finish string, extra []byte) []byte {
+	b := id.head(nil, "chat.completion.chunk")
 	b = append(b, `,"choices":[{"index":`...)
 	b = strconv.AppendInt(b, int64(choice), 10)
 	b = append(b, `,"delta":{`...)
@@ -64,23 +73,21 @@ func (id *identity) chunk(b []byte, choice int, delta []byte, finish string, ext
 	}
 	b = append(b, "}]"...)
 	b = append(b, extra...)
-	return append(b, "}\n\n"...)
+	return event(append(b, '}'))
 }
 
 // usageChunk is the chunk that stream_options.include_usage asks for, when no
 // model was called.
-func (id *identity) usageChunk(b []byte) []byte {
-	b = append(b, "data: "...)
-	b = id.head(b, "chat.completion.chunk")
+func (id *identity) usageChunk() []byte {
+	b := id.head(nil, "chat.completion.chunk")
 	b = append(b, `,"choices":[],"usage":`...)
 	b = append(b, noUsage...)
-	return append(b, "}\n\n"...)
+	return event(append(b, '}'))
 }
 
-const (
-	noUsage  = `{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`
-	doneLine = "data: [DONE]\n\n"
-)
+const noUsage = `{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`
+
+var doneFrame = event([]byte("[DONE]"))
 
 // textDelta is the inside of a delta that carries text.
 func textDelta(text string, role bool) []byte {

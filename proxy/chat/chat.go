@@ -34,6 +34,7 @@ type Settings struct {
 	ReplyLimit          int64         // bytes of a JSON reply; 0 means 64 MiB
 	FrameLimit          int64         // bytes of one frame of the model's stream; 0 means 16 MiB
 	ConversationHeaders []string      // inbound headers that group a chat, in order
+	Replan              bool          // on_block: replan
 	ErrorsHTTP          bool          // blocked and held-for-review as 403 instead of 200
 }
 

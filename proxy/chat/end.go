@@ -66,6 +66,9 @@ func (e *ending) decide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if e.t.replan(plan, "") != nil {
+		return errAgain
+	}
 	e.plan, e.outcome = plan, e.asker.outcome(plan)
 	if !e.out.opened() {
 		return e.t.asError(e.outcome.gate, e.asker.allText(plan, e.held), e.outcome.next)
@@ -148,7 +151,7 @@ func (e *ending) words(choice int) error {
 		if c.text {
 			text = "\n\n" + text
 		}
-		if err := e.out.write(e.id.chunk(nil, choice, textDelta(text, !c.role), "", nil)); err != nil {
+		if err := e.out.write(e.id.chunk(choice, textDelta(text, !c.role), "", nil)); err != nil {
 			return err
 		}
 		c.role = true
@@ -158,7 +161,7 @@ func (e *ending) words(choice int) error {
 		if err != nil {
 			return err
 		}
-		if err := e.out.write(e.id.chunk(nil, choice, delta, "", nil)); err != nil {
+		if err := e.out.write(e.id.chunk(choice, delta, "", nil)); err != nil {
 			return err
 		}
 		c.role = true
@@ -214,7 +217,7 @@ func (e *ending) finish(choices []int) error {
 		if choice == e.last {
 			extra = e.outcome.added()
 		}
-		if err := e.out.write(e.id.chunk(nil, choice, e.opening(c), reason, extra)); err != nil {
+		if err := e.out.write(e.id.chunk(choice, e.opening(c), reason, extra)); err != nil {
 			return err
 		}
 	}

@@ -10,23 +10,29 @@ import (
 
 	"cadreen/fault"
 	"cadreen/governance"
-	"cadreen/proxy/backend"
 	"cadreen/proxy/openai"
 )
 
 // reply serves a JSON reply: read once, its calls cut out and put back only as
-// far as they are released, our fields added, everything else as it came.
-func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, t *turn, up *backend.Response, id identity) error {
+// far as they are released, our fields added, everything else as it came. It
+// answers true where the model is to be asked again.
+func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Header, t *turn, id identity) (again bool, err error) {
+	up, err := h.model(ctx, in, t)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = up.Body.Close() }()
+	passOn(w.Header(), up.Header)
 	body, err := io.ReadAll(io.LimitReader(up.Body, h.o.Settings.ReplyLimit+1))
 	if err != nil {
-		return upstreamGone(err)
+		return false, upstreamGone(err)
 	}
 	if int64(len(body)) > h.o.Settings.ReplyLimit {
-		return fault.New(fault.ServiceUnavailable, "the model's reply is over %d bytes", h.o.Settings.ReplyLimit)
+		return false, fault.New(fault.ServiceUnavailable, "the model's reply is over %d bytes", h.o.Settings.ReplyLimit)
 	}
 	var v openai.View
 	if err := v.Parse(body); err != nil || len(v.Choices) == 0 {
-		return fault.Wrap(err, fault.ServiceUnavailable, "the model's reply is not a chat completion")
+		return false, fault.Wrap(err, fault.ServiceUnavailable, "the model's reply is not a chat completion")
 	}
 	coll := newCollector(h.o.Settings.KeptLimit)
 	for i := range v.Choices {
@@ -37,7 +43,7 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, t *turn, up 
 		}
 	}
 	if err := coll.full(); err != nil {
-		return fault.Wrap(err, fault.ServiceUnavailable, "the model's reply holds too much: %v", err)
+		return false, fault.Wrap(err, fault.ServiceUnavailable, "the model's reply holds too much: %v", err)
 	}
 	edits := append(v.Cut(addedNames...), idEdit(&v, id))
 	a := &asker{base: t.caller.BaseURL, turn: t}
@@ -45,8 +51,8 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, t *turn, up 
 	out.next = a.next(out.gate, nil)
 	if !coll.sealed.Empty() {
 		more, decided, err := h.govern(ctx, t, a, &v, coll)
-		if err != nil {
-			return err
+		if err != nil || more == nil {
+			return err == nil, err
 		}
 		edits, out = append(edits, more...), decided
 	}
@@ -58,11 +64,11 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, t *turn, up 
 	head.Set(GateHeader, string(out.gate))
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(final)
-	return nil
+	return false, nil
 }
 
 // govern decides the calls of a JSON reply and answers the edits that make it
-// say so.
+// say so, nil where the model is to be asked again.
 func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View, coll *collector) ([]openai.Edit, outcome, error) {
 	coll.truncate()
 	sealJSON(v, coll)
@@ -85,6 +91,9 @@ func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View,
 	out, err := a.commit(ctx, h.o.Desk, plan, texts[held] != "")
 	if err != nil {
 		return nil, outcome{}, err
+	}
+	if t.replan(plan, texts[plan.Calls[0].Choice]) != nil {
+		return nil, outcome{}, nil
 	}
 	o := a.outcome(plan)
 	if err := t.asError(o.gate, a.allText(plan, held), o.next); err != nil {

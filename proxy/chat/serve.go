@@ -65,23 +65,34 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 		}
 	}
 
-	// The otherwise identical body goes to the model.
-	reply, err := h.o.Backend.Chat(ctx, backend.Request{Body: req.Upstream(h.o.Settings.Model), Stream: req.Stream,
-		Authorization: c.Authorization, Header: backend.Forwardable(r.Header)})
-	if err != nil {
-		return err
+	// The otherwise identical body goes to the model. Its text flows; its calls
+	// wait for the decision. After a refusal that is given back to it, it is
+	// asked again.
+	t.body = req.Upstream(h.o.Settings.Model)
+	if h.o.Settings.Replan {
+		t.maxReplans = maxReplans
 	}
-	defer reply.Body.Close()
-	for name, values := range reply.Header {
-		w.Header()[name] = values
-	}
-
-	// Its text flows; its calls wait for the decision.
 	id := newIdentity("int_"+ulid.Make().String(), req.Model, h.o.Now())
-	if reply.Stream {
-		return h.stream(ctx, w, t, reply, id)
+	if req.Stream {
+		return h.stream(ctx, w, r.Header, t, id)
 	}
-	return h.reply(ctx, w, t, reply, id)
+	for again := true; again && err == nil; {
+		again, err = h.reply(ctx, w, r.Header, t, id)
+	}
+	return err
+}
+
+// model sends the turn's body to the model.
+func (h *Handler) model(ctx context.Context, in http.Header, t *turn) (*backend.Response, error) {
+	return h.o.Backend.Chat(ctx, backend.Request{Body: t.body, Stream: t.req.Stream,
+		Authorization: t.caller.Authorization, Header: backend.Forwardable(in)})
+}
+
+// passOn copies what the model's headers tell the client.
+func passOn(head, from http.Header) {
+	for name, values := range from {
+		head[name] = values
+	}
 }
 
 // find reads the transcript's end.

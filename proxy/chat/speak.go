@@ -85,7 +85,7 @@ func (s speech) frames(id identity, usage bool) ([]byte, error) {
 	var b []byte
 	role := true
 	if s.text != "" {
-		b, role = id.chunk(b, 0, textDelta(s.text, true), "", s.out.ids()), false
+		b, role = append(b, id.chunk(0, textDelta(s.text, true), "", s.out.ids())...), false
 	}
 	for i, r := range s.calls {
 		delta, err := callDelta(r, i, role)
@@ -96,13 +96,13 @@ func (s speech) frames(id identity, usage bool) ([]byte, error) {
 		if role {
 			extra = s.out.ids()
 		}
-		b, role = id.chunk(b, 0, delta, "", extra), false
+		b, role = append(b, id.chunk(0, delta, "", extra)...), false
 	}
-	b = id.chunk(b, 0, nil, finishOf(s.calls), s.out.added())
+	b = append(b, id.chunk(0, nil, finishOf(s.calls), s.out.added())...)
 	if usage {
-		b = id.usageChunk(b)
+		b = append(b, id.usageChunk()...)
 	}
-	return append(b, doneLine...), nil
+	return append(b, doneFrame...), nil
 }
 
 // streamHeaders keep proxies from buffering a stream.

@@ -55,7 +55,12 @@ type queued struct {
 
 // stream serves a streamed reply: text goes out as it comes, everything that
 // belongs to a call waits for the decision at the end.
-func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, t *turn, up *backend.Response, id identity) error {
+func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, in http.Header, t *turn, id identity) error {
+	up, err := h.model(ctx, in, t)
+	if err != nil {
+		return err
+	}
+	passOn(w.Header(), up.Header)
 	head := w.Header()
 	head.Set("Content-Type", "text/event-stream")
 	head.Set("Trailer", GateHeader)
@@ -70,7 +75,13 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, t *turn, up
 		s.out.open()
 	}
 
-	gate, err := s.run(ctx, sse.NewReader(up.Body, int(h.o.Settings.FrameLimit)))
+	gate, err := s.reply(ctx, up)
+	for errors.Is(err, errAgain) {
+		s.next()
+		if up, err = h.model(ctx, in, t); err == nil {
+			gate, err = s.reply(ctx, up)
+		}
+	}
 	switch {
 	case err == nil:
 		head.Set(GateHeader, string(gate))
@@ -88,6 +99,27 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, t *turn, up
 		s.out.last(f.Event(t.caller.TraceID, t.caller.BaseURL))
 	}
 	return nil
+}
+
+// errAgain says that the model is to be asked again.
+var errAgain = errors.New("chat: the refusal goes back to the model")
+
+// reply is one reply of the model's.
+func (s *stream) reply(ctx context.Context, up *backend.Response) (governance.Gate, error) {
+	defer func() { _ = up.Body.Close() }()
+	return s.run(ctx, sse.NewReader(up.Body, int(s.h.o.Settings.FrameLimit)))
+}
+
+// next makes ready for another reply, which goes on where the last one ended.
+func (s *stream) next() {
+	s.coll = newCollector(s.h.o.Settings.KeptLimit)
+	s.queue, s.kept = nil, 0
+	for i, c := range s.choices {
+		if c.text {
+			_ = s.out.write(s.id.chunk(i, textDelta("\n\n", false), "", nil))
+		}
+		s.choices[i] = &choiceState{role: c.role, text: c.text}
+	}
 }
 
 // run reads the model's stream to its end and writes ours.
@@ -110,7 +142,7 @@ func (s *stream) run(ctx context.Context, frames *sse.Reader) (governance.Gate, 
 			if !s.complete() {
 				return "", upstreamGone(io.ErrUnexpectedEOF)
 			}
-			return s.end(ctx, []byte(doneLine))
+			return s.end(ctx, doneFrame)
 		case err != nil:
 			return "", upstreamGone(err)
 		}
@@ -400,7 +432,7 @@ func (s *stream) beat() {
 			return
 		}
 	}
-	s.out.heartbeat(s.id.chunk(nil, choice, textDelta("", c == nil || !c.role), "", nil))
+	s.out.heartbeat(s.id.chunk(choice, textDelta("", c == nil || !c.role), "", nil))
 }
 
 // plain is the outcome of a turn without held calls.

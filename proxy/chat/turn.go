@@ -19,6 +19,9 @@ type turn struct {
 	retry  bool   // the client's library says that it sends this again
 	// errorsHTTP: blocked and held-for-review are to be 403, not a gate.
 	errorsHTTP bool
+	body       []byte // what the model gets
+	replans    int    // refusals given back so far
+	maxReplans int
 }
 
 // transcript shows the request's messages to conversations.
