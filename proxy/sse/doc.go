@@ -8,6 +8,10 @@
 // payload means, and which frame may go on to a client, is decided elsewhere;
 // events that this program authors are not written with this package.
 //
+// Some readers do not follow the format: they split at other characters, trim
+// names or read every line for itself. A frame in which such a reader could find
+// something else than its payload is marked as odd.
+//
 // The rules are those of the WHATWG event stream format: lines end with LF,
 // CRLF or CR, a byte order mark at the very start is ignored, one blank after
 // the colon is not part of the value, several data lines are joined with LF.

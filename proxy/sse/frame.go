@@ -1,6 +1,9 @@
 package sse
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // Frame is one frame of a stream. Its slices belong to the reader.
 type Frame struct {
@@ -15,124 +18,123 @@ type Frame struct {
 	At int
 	// Complete is false for a last frame whose blank line never came.
 	Complete bool
-	// Odd: the frame has a line that is neither a comment nor one of the
-	// fields data, event, id and retry. Readers that follow the format skip
-	// such a line, but there are clients that trim or fold names and would
-	// read a payload from it (" data: …", "Data: …").
+	// Odd: readers would not agree on the frame. It has a line that is neither
+	// a comment nor one of the fields data, event, id and retry (there are
+	// clients that trim or fold names and would read a payload from " data: …"
+	// or "Data: …"), it names its event twice, or a line without a payload
+	// hides one from those who follow the format.
 	Odd bool
+
+	lead int // length of the byte order mark that Raw begins with
 }
 
 var done = []byte("[DONE]")
 
 // Done reports whether the payload is the [DONE] mark that ends a stream of
-// chat completion chunks.
-func (f Frame) Done() bool { return bytes.Equal(bytes.TrimSpace(f.Data), done) }
+// chat completion chunks. An odd frame is never the end: its other lines may
+// carry something.
+func (f Frame) Done() bool { return !f.Odd && bytes.Equal(bytes.TrimSpace(f.Data), done) }
 
 // Replace appends the frame with another payload to dst; everything else is as
-// it was. A payload of several lines becomes as many data lines, in the place
-// of the first one. A frame without a data line gets one at its end.
+// it was. The payload stands on one data line, in the place of the first one,
+// whatever it came on: a line end within it becomes a blank. Payloads are JSON,
+// where both mean the same, and readers that take every data line for itself
+// would otherwise find another document in a frame of several lines than the
+// one that was judged. A frame without a data line gets one at its end.
 func (f Frame) Replace(dst, data []byte) []byte {
-	if f.At >= 0 && bytes.IndexByte(data, '\n') < 0 && bytes.IndexByte(data, '\r') < 0 && f.keepsBlank(data) {
+	dst, _ = f.ReplaceAt(dst, data)
+	return dst
+}
+
+// ReplaceAt is Replace and answers where in the result the payload begins.
+func (f Frame) ReplaceAt(dst, data []byte) (frame []byte, at int) {
+	if f.At >= 0 {
 		dst = append(dst, f.Raw[:f.At]...)
-		dst = append(dst, data...)
-		return append(dst, f.Raw[f.At+len(f.Data):]...)
+		dst, at = appendPayload(dst, data)
+		return append(dst, f.Raw[f.At+len(f.Data):]...), at
 	}
-	placed := false
+	at = -1
 	eol := []byte("\n")
-	for l := (lines{rest: f.Raw}); l.next(); {
-		lead := 0
-		if bytes.HasPrefix(l.text, bom) && l.start == 0 {
-			lead = len(bom)
-		}
-		name, value, _ := field(l.text[lead:])
-		isData := string(name) == "data"
-		blank := len(l.text) == lead
+	l := walk(f.Raw)
+	for l.next() {
 		if len(l.eol) > 0 {
 			eol = l.eol
 		}
-		if placed && isData {
-			continue
+		text := l.text
+		if l.start == 0 {
+			text = text[f.lead:]
 		}
-		if !placed && isData {
-			prefix := l.text[:len(l.text)-len(value)]
-			dst = appendData(dst, prefix, data, eol)
-			placed = true
+		name, value, colon := field(text)
+		switch isData := string(name) == "data"; {
+		case isData && at >= 0:
+			// The payload stands already.
 			continue
-		}
-		if !placed && blank {
+		case isData:
+			dst = append(dst, l.text[:len(l.text)-len(value)]...)
+			if !colon {
+				dst = append(dst, ':', ' ')
+			}
+			dst, at = appendPayload(dst, data)
+			dst = append(dst, eol...)
+			continue
+		case len(text) == 0 && at < 0:
+			// The line that ends the frame, with the mark if it has one.
 			dst = append(dst, l.text...)
-			dst = appendData(dst, nil, data, eol)
-			placed = true
+			dst, at = appendLine(dst, data, eol)
 			dst = append(dst, l.eol...)
 			continue
 		}
 		dst = append(dst, l.text...)
-		dst = append(dst, l.eol...)
-		if len(l.eol) == 0 && !placed {
-			dst = append(dst, eol...) // an unfinished last line gets its end before the payload
+		if at < 0 {
+			dst = append(dst, eol...) // an unfinished line gets its end before the payload
+		} else {
+			dst = append(dst, l.eol...)
 		}
 	}
-	if !placed {
-		dst = appendData(dst, nil, data, eol)
+	if at < 0 {
+		dst, at = appendLine(dst, data, eol)
 	}
-	return dst
+	return dst, at
 }
 
-// keepsBlank is false if a blank at the start of data would be taken for the
-// one that follows the colon.
-func (f Frame) keepsBlank(data []byte) bool {
-	return len(data) == 0 || data[0] != ' ' || f.Raw[f.At-1] == ' '
+func appendLine(dst, data, eol []byte) ([]byte, int) {
+	dst, at := appendPayload(append(dst, "data: "...), data)
+	return append(dst, eol...), at
 }
 
-// appendData writes data as data lines. The first one starts with prefix (a
-// field name with its colon and blank as they came), the others with the same
-// without a byte order mark.
-func appendData(dst, prefix, data, eol []byte) []byte {
-	if len(prefix) == 0 {
-		prefix = []byte("data: ")
+// appendPayload appends data on one line behind a colon and, if there is one,
+// its blank.
+func appendPayload(dst, data []byte) (frame []byte, at int) {
+	if len(data) > 0 && (data[0] == ' ' || data[0] == '\n' || data[0] == '\r') && dst[len(dst)-1] == ':' {
+		dst = append(dst, ' ') // its own blank would be taken for the colon's
 	}
-	for first := true; ; first = false {
-		text, rest, more := cutLine(data)
-		if !first {
-			prefix = bytes.TrimPrefix(prefix, bom)
+	at = len(dst)
+	dst = append(dst, data...)
+	for _, eol := range []byte{'\n', '\r'} {
+		for rest := dst[at:]; ; {
+			n := bytes.IndexByte(rest, eol)
+			if n < 0 {
+				break
+			}
+			rest[n] = ' '
+			rest = rest[n+1:]
 		}
-		dst = append(dst, prefix...)
-		if prefix[len(prefix)-1] == 'a' {
-			dst = append(dst, ':')
-		}
-		if len(text) > 0 && text[0] == ' ' && prefix[len(prefix)-1] != ' ' {
-			dst = append(dst, ' ')
-		}
-		dst = append(dst, text...)
-		dst = append(dst, eol...)
-		if !more {
-			return dst
-		}
-		data = rest
 	}
-}
-
-// cutLine splits data after its first line ending.
-func cutLine(data []byte) (text, rest []byte, more bool) {
-	i := bytes.IndexAny(data, "\r\n")
-	if i < 0 {
-		return data, nil, false
-	}
-	n := i + 1
-	if data[i] == '\r' && n < len(data) && data[n] == '\n' {
-		n++
-	}
-	return data[:i], data[n:], true
+	return dst, at
 }
 
 // read fills the frame from f.Raw, with joined as room for a payload of
 // several lines.
 func (f *Frame) read(joined []byte, first bool) []byte {
+	if first && bytes.HasPrefix(f.Raw, bom) {
+		f.lead = len(bom)
+	}
 	count := 0
-	for l := (lines{rest: f.Raw}); l.next(); {
-		text, start := l.text, l.start
-		if first && start == 0 && bytes.HasPrefix(text, bom) {
-			text, start = text[len(bom):], len(bom)
+	l := walk(f.Raw)
+	for l.next() {
+		text := l.text
+		if l.start == 0 {
+			text = text[f.lead:]
 		}
 		if len(text) == 0 {
 			continue
@@ -140,7 +142,7 @@ func (f *Frame) read(joined []byte, first bool) []byte {
 		name, value, colon := field(text)
 		switch string(name) {
 		case "data":
-			at := start + len(text) - len(value)
+			at := l.start + len(l.text) - len(value)
 			switch count++; count {
 			case 1:
 				f.Data = f.Raw[at : at+len(value) : at+len(value)]
@@ -154,21 +156,48 @@ func (f *Frame) read(joined []byte, first bool) []byte {
 				joined = append(joined, '\n')
 				joined = append(joined, value...)
 			}
+			continue
 		case "event":
+			f.Odd = f.Odd || f.Event != nil
 			f.Event = value
 		case "", "id", "retry":
 			// The empty name is a comment.
-			if len(name) == 0 && !colon {
-				f.Odd = true
-			}
 		default:
 			f.Odd = true
 		}
+		f.Odd = f.Odd || hides(text)
 	}
 	if count > 1 {
 		f.Data, f.At = joined, -1
 	}
 	return joined
+}
+
+// hides says that a line without a payload could still give one to some reader:
+// there are those that end lines at more characters than the format does (form
+// feed, U+0085, U+2028 and others), and those that look for "data:" anywhere.
+func hides(line []byte) bool {
+	for i := 0; i < len(line); {
+		r, n := rune(line[i]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRune(line[i:])
+		}
+		switch {
+		case r < ' ' && r != '\t', r == 0x7f, r == 0x85, r == 0x2028, r == 0x2029, r == utf8.RuneError && n == 1:
+			return true
+		}
+		i += n
+	}
+	for {
+		at := bytes.Index(line, []byte("data:"))
+		if at < 0 {
+			return false
+		}
+		line = bytes.TrimLeft(line[at+len("data:"):], " \t")
+		if len(line) > 0 && line[0] == '{' {
+			return true
+		}
+	}
 }
 
 // field splits a line as the format says. A line without a colon is a name
@@ -187,30 +216,34 @@ func field(line []byte) (name, value []byte, colon bool) {
 
 // lines walks over the lines of a frame.
 type lines struct {
-	rest      []byte
+	b         []byte
+	at        int
+	lf        int // the first LF from at on, the end if there is none
 	text, eol []byte
 	start     int // offset of text
-	off       int
 }
 
+func walk(b []byte) lines { return lines{b: b, lf: -1} }
+
 func (l *lines) next() bool {
-	if len(l.rest) == 0 {
+	if l.at >= len(l.b) {
 		return false
 	}
-	l.start = l.off
-	n := bytes.IndexByte(l.rest, '\n')
-	end := n + 1
-	if n < 0 {
-		n, end = len(l.rest), len(l.rest)
-	}
-	if i := bytes.IndexByte(l.rest[:n], '\r'); i >= 0 {
-		if i+1 != n || n == end {
-			end = i + 1
+	if l.lf < l.at {
+		// Looked for once, not once a line: the lines may end with CR.
+		l.lf = len(l.b)
+		if n := bytes.IndexByte(l.b[l.at:], '\n'); n >= 0 {
+			l.lf = l.at + n
 		}
-		n = i
 	}
-	l.text, l.eol = l.rest[:n], l.rest[n:end]
-	l.rest = l.rest[end:]
-	l.off += end
+	l.start = l.at
+	n, end := l.lf, min(l.lf+1, len(l.b))
+	if i := bytes.IndexByte(l.b[l.at:l.lf], '\r'); i >= 0 {
+		n = l.at + i
+		if n+1 < l.lf {
+			end = n + 1
+		}
+	}
+	l.text, l.eol, l.at = l.b[l.start:n], l.b[n:end], end
 	return true
 }
