@@ -50,7 +50,7 @@ type Key struct {
 	Name      string
 	Key       Secret
 	Workspace string
-	Roles     []string // at least one of chat, reviewer, author and operator
+	Roles     []string // at least one of chat, reviewer, author and operator, and words for requester.roles
 }
 
 // Confirm is how long a question to the requester lives.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,11 @@ const (
 
 // DefaultWorkspace is the workspace of a key that names none.
 const DefaultWorkspace = "default"
+
+// roleWord is what a role looks like. Beside those above a key may have words of
+// the operator's own, which open nothing here: policies see them in
+// requester.roles.
+var roleWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}$`)
 
 var roleNames = []string{RoleChat, RoleReviewer, RoleAuthor, RoleOperator}
 
@@ -41,8 +47,8 @@ func setKeys(c *Config, v value) *mistake {
 		if k.Workspace == "" {
 			k.Workspace = DefaultWorkspace
 		}
-		if len(k.Roles) == 0 {
-			k.Roles = []string{RoleChat}
+		if !slices.ContainsFunc(k.Roles, func(role string) bool { return slices.Contains(roleNames, role) }) {
+			k.Roles = append(k.Roles, RoleChat)
 		}
 		c.Keys = append(c.Keys, k)
 	}
@@ -64,8 +70,8 @@ func keyProblem(in keyInput) *mistake {
 		return wrong("the name is too long or holds a control character", "use up to 64 printable characters")
 	}
 	for _, role := range in.roles {
-		if !slices.Contains(roleNames, role) {
-			return wrong("has the role "+strconv.Quote(role), "write "+oneOf(roleNames))
+		if !roleWord.MatchString(role) {
+			return wrong("has the role "+strconv.Quote(role), "write "+oneOf(roleNames)+", or a word of your own for requester.roles: 1 to 64 letters, digits or one of _.:/-")
 		}
 	}
 	return nil

@@ -81,7 +81,7 @@ func TestMistakesInKeys(t *testing.T) {
 		{"no key", "keys:\n- name: a\n", "cadreen.yaml:2: keys[0]: has no key; give it one with `key`, or make one with: cadreen key create"},
 		{"short", "keys:\n- key: sk_secret\n", "cadreen.yaml:2: keys[0]: the key is shorter than 16 characters; make one with: cadreen key create"},
 		{"blank", "keys:\n- key: sk_secret 0123456789\n", "cadreen.yaml:2: keys[0]: the key holds a blank, a line end or a character outside ASCII; use letters, digits and _ only"},
-		{"role", "keys:\n- {key: sk_secret_0123456789, roles: [admin]}\n", `cadreen.yaml:2: keys[0]: has the role "admin"; write chat, reviewer, author or operator`},
+		{"role", "keys:\n- {key: sk_secret_0123456789, roles: [not a role]}\n", `cadreen.yaml:2: keys[0]: has the role "not a role"; write chat, reviewer, author or operator, or a word of your own for requester.roles: 1 to 64 letters, digits or one of _.:/-`},
 		{"workspace", "keys:\n- {key: sk_secret_0123456789, workspace: 'a{b}'}\n", `cadreen.yaml:2: keys[0]: the workspace is "a{b}"; use up to 64 letters, digits, - and _`},
 		{"name", "keys:\n- {key: sk_secret_0123456789, name: \"a\\nb\"}\n", "cadreen.yaml:2: keys[0]: the name is too long or holds a control character; use up to 64 printable characters"},
 		{"field", "keys:\n- key: sk_secret_0123456789\n  role: chat\n", "cadreen.yaml:3: keys[0].role: is not a setting; did you mean roles?"},

@@ -67,7 +67,7 @@ var settings = []*Setting{
 	{Key: "store.relaxed", Default: "false", Text: "`true` accepts a Redis that may lose its last writes in a crash (no `appendonly`, `appendfsync` other than `always`, or an evicting `maxmemory-policy`). A crash could then bring a released call back to held.",
 		set: boolean(func(c *Config) *bool { return &c.Store.Relaxed })},
 
-	{Key: "keys", Env: "CADREEN_API_KEYS", kind: keyList, hidden: true, Text: "API keys beside those made with `cadreen key create`: a list of `{name, key, workspace, roles}`. `workspace` is `default` and `roles` is `[chat]` where they are left out; the other roles are `reviewer`, `author` and `operator`, and none is given unless it is named. In the environment: `key[=workspace]`, comma separated, role `chat`.",
+	{Key: "keys", Env: "CADREEN_API_KEYS", kind: keyList, hidden: true, Text: "API keys beside those made with `cadreen key create`: a list of `{name, key, workspace, roles}`. `workspace` is `default` and `roles` is `[chat]` where they are left out; the other roles are `reviewer`, `author` and `operator`, and none is given unless it is named; words of your own, such as `refund-lead`, open nothing and are seen by policies in `requester.roles`. In the environment: `key[=workspace]`, comma separated, role `chat`.",
 		set: setKeys},
 
 	{Key: "policies", Text: "Policy file, or folder of policy files, watched for changes. Relative to the working directory.",

@@ -8,6 +8,7 @@ import (
 	"cadreen/fault"
 	"cadreen/governance"
 	"cadreen/proxy/openai"
+	"cadreen/tools"
 )
 
 // turn is one request with everything that is known about it.
@@ -95,7 +96,7 @@ func (t *turn) requester() governance.Requester {
 func (t *turn) facts() governance.Facts {
 	req := t.req
 	f := governance.Facts{Workspace: t.caller.Workspace, Domain: req.Domain, Conversation: t.found.Conversation,
-		Requester: t.requester(), Tools: make(map[string]governance.Tool, len(req.Tools))}
+		Requester: t.requester(), Tools: t.tools().ByName()}
 	for i := range req.Messages {
 		switch req.Messages[i].Role {
 		case "user":
@@ -105,15 +106,24 @@ func (t *turn) facts() governance.Facts {
 			f.ToolMessages = true
 		}
 	}
-	for _, tool := range req.Tools {
-		g := governance.Tool{Type: tool.Type, Name: tool.Name, Schema: tool.Schema.Of(req.Body)}
-		if tool.Description.Present() {
-			g.Description, _ = openai.Unquote(tool.Description.Of(req.Body))
-		}
-		f.Tools[tool.Name] = g
-	}
 	f.Forced = t.forced()
 	return f
+}
+
+// tools are what the request offers.
+func (t *turn) tools() *tools.Catalogue {
+	c := new(tools.Catalogue)
+	for _, tool := range t.req.Tools {
+		g := governance.Tool{Type: tool.Type, Name: tool.Name, Schema: tool.Schema.Of(t.req.Body)}
+		if tool.Description.Present() {
+			g.Description, _ = openai.Unquote(tool.Description.Of(t.req.Body))
+		}
+		c.Offer(g)
+	}
+	if t.req.WebSearch {
+		c.Offer(governance.Tool{Type: "web_search_options"})
+	}
+	return c
 }
 
 // forced is the tool that tool_choice names, "" if none.
@@ -127,23 +137,24 @@ func (t *turn) forced() string {
 
 // hosted refuses provider-executed tools, which no gate can hold.
 func (h *Handler) hosted(t *turn) error {
-	refuse := func(kind, param string) error {
-		if h.o.Decider.Hosted(t.facts(), kind) {
-			return nil
-		}
-		f := fault.New(fault.InvalidRequest, "the tool type %q is executed by the provider and cannot be governed; a rule that allows %q lets it through", kind, "hosted:"+kind)
-		f.Param = param
-		return f
-	}
+	plain := !t.req.WebSearch
 	for _, tool := range t.req.Tools {
-		if tool.Type != "function" && tool.Type != "custom" {
-			if err := refuse(tool.Type, "tools"); err != nil {
-				return err
-			}
-		}
+		plain = plain && (tool.Type == tools.TypeFunction || tool.Type == tools.TypeCustom)
 	}
-	if t.req.WebSearch {
-		return refuse("web_search_options", "web_search_options")
+	if plain {
+		return nil
+	}
+	facts := t.facts()
+	for _, kind := range t.tools().Hosted() {
+		if h.o.Decider.Hosted(facts, kind) {
+			continue
+		}
+		f := fault.New(fault.InvalidRequest, "%q is executed by the model's provider and cannot be governed; a rule that allows %q lets it through", kind, "hosted:"+kind)
+		f.Param = "tools"
+		if kind == "web_search_options" {
+			f.Param = kind
+		}
+		return f
 	}
 	return nil
 }

@@ -1,0 +1,77 @@
+package chat
+
+import (
+	"bytes"
+
+	"cadreen/proxy/openai"
+	"cadreen/proxy/sse"
+)
+
+// edited is the frame with our id in place of the model's, without fields that
+// have our names, and where in it added fields go. It is valid until the next
+// frame.
+func (s *stream) edited(f sse.Frame) (frame []byte, end int) {
+	v := &s.view
+	s.edits = append(s.edits[:0], v.Cut(addedNames...)...)
+	if v.ID.Present() {
+		s.edits = append(s.edits, openai.Edit{Span: v.ID, With: s.idJSON})
+	} else {
+		s.edits = append(s.edits, idEdit(v, s.id))
+	}
+	if !s.started {
+		at := v.Object.End - 1
+		s.edits = append(s.edits, openai.Edit{Span: openai.Span{Start: at, End: at}, With: s.plain().ids()})
+		s.started = true
+	}
+	return s.framed(f)
+}
+
+// framed applies the edits to the frame's payload.
+func (s *stream) framed(f sse.Frame) (frame []byte, end int) {
+	s.data = openai.Splice(s.data[:0], s.view.Data, s.edits...)
+	s.frame = f.Replace(s.frame[:0], s.data)
+	end = bytes.LastIndexByte(s.data, '}')
+	if f.At >= 0 {
+		return s.frame, f.At + end
+	}
+	return s.frame, bytes.LastIndexByte(s.frame, '}')
+}
+
+// remainder is what is left of a chunk without its calls: its text if it has
+// some, else its finish and usage; nil if a client would miss nothing of it.
+func (s *stream) remainder(f sse.Frame) ([]byte, int) {
+	v := &s.view
+	keep, text := v.Usage.Present(), false
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		text = text || ch.HasText
+		keep = keep || ch.HasText || len(ch.Calls) == 0 && !ch.HasLegacy || ch.FinishReason != ""
+		var cut []openai.Span
+		if len(ch.Calls) > 0 {
+			cut = append(cut, ch.CallsMember)
+		}
+		if ch.HasLegacy {
+			cut = append(cut, ch.LegacyMember)
+		}
+		if len(cut) > 0 {
+			s.edits = append(s.edits, v.CutMembers(ch.Message, nil, cut...)...)
+		}
+	}
+	if !keep {
+		return nil, 0
+	}
+	if text {
+		// What is said about the calls goes between this text and the finish.
+		for i := range v.Choices {
+			if ch := &v.Choices[i]; ch.FinishReason != "" {
+				s.edits = append(s.edits, openai.Edit{Span: ch.Finish, With: []byte("null")})
+			}
+		}
+	}
+	frame, end := s.framed(f)
+	return bytes.Clone(frame), end
+}
+
+func insert(frame []byte, at int, extra []byte) []byte {
+	return append(append(append(make([]byte, 0, len(frame)+len(extra)), frame[:at]...), extra...), frame[at:]...)
+}
