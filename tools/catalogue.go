@@ -20,10 +20,13 @@ type Catalogue struct {
 	hosted []string
 }
 
-// Offer adds a tool. A tool of another type than function and custom is run by
-// the model's provider: no gate can hold its calls.
+// Hosted says whether tools of this type are run by the model's provider: no gate
+// can hold their calls.
+func Hosted(kind string) bool { return kind != TypeFunction && kind != TypeCustom }
+
+// Offer adds a tool.
 func (c *Catalogue) Offer(t governance.Tool) {
-	if t.Type != TypeFunction && t.Type != TypeCustom {
+	if Hosted(t.Type) {
 		c.hosted = append(c.hosted, t.Type)
 		return
 	}

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"cadreen/conversations"
@@ -137,11 +138,8 @@ func (t *turn) forced() string {
 
 // hosted refuses provider-executed tools, which no gate can hold.
 func (h *Handler) hosted(t *turn) error {
-	plain := !t.req.WebSearch
-	for _, tool := range t.req.Tools {
-		plain = plain && (tool.Type == tools.TypeFunction || tool.Type == tools.TypeCustom)
-	}
-	if plain {
+	isHosted := func(tool openai.Tool) bool { return tools.Hosted(tool.Type) }
+	if !t.req.WebSearch && !slices.ContainsFunc(t.req.Tools, isHosted) {
 		return nil
 	}
 	facts := t.facts()
