@@ -27,6 +27,26 @@ func (e *SyntaxError) Error() string {
 	return e.Reason + " " + where
 }
 
+// FieldError says that a field does not have the form it needs.
+type FieldError struct {
+	Param  string // dotted path such as messages[0].role
+	Reason string
+}
+
+func (e *FieldError) Error() string { return e.Param + ": " + e.Reason }
+
+// within puts the path of the value around it before the path of a FieldError.
+func within(err error, path string) error {
+	var field *FieldError
+	if !errors.As(err, &field) {
+		return err
+	}
+	if field.Param == "" {
+		return &FieldError{path, field.Reason}
+	}
+	return &FieldError{path + "." + field.Param, field.Reason}
+}
+
 // lenient lets escapes of lone surrogates through: JSON has them, and a
 // surrogate pair may be split over the fragments of a stream. Raw bytes are
 // checked on their own.
@@ -61,9 +81,12 @@ func invalidUTF8(b []byte) error {
 	return &SyntaxError{Offset: at, Reason: "invalid UTF-8"}
 }
 
-// tooDeep is where the nesting exceeds MaxDepth, -1 if nowhere. It stops at
-// what is no JSON: the scan after it says so.
+// tooDeep is where the nesting exceeds MaxDepth, -1 if nowhere. It does not
+// rely on the document being JSON.
 func tooDeep(b []byte) int {
+	if bytes.Count(b, []byte{'{'})+bytes.Count(b, []byte{'['}) <= MaxDepth {
+		return -1 // most documents, and these are looked at fast
+	}
 	depth := 0
 	for at := 0; at < len(b); at++ {
 		switch b[at] {
@@ -104,11 +127,3 @@ func locate(b []byte) error {
 	}
 	return &SyntaxError{Offset: int(syntactic.ByteOffset), Pointer: string(syntactic.JSONPointer), Reason: reason}
 }
-
-// FieldError says that a field does not have the form it needs.
-type FieldError struct {
-	Param  string // dotted path such as messages[0].role
-	Reason string
-}
-
-func (e *FieldError) Error() string { return e.Param + ": " + e.Reason }

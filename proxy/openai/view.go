@@ -3,11 +3,11 @@ package openai
 import (
 	"errors"
 	"fmt"
-	"strconv"
 )
 
 // View is a chunk of a stream or a whole reply by its offsets. It is made to be
-// used again and again: Parse keeps its slices.
+// used again and again: Parse keeps its slices. It means something only after a
+// Parse without an error.
 type View struct {
 	Data    []byte
 	Object  Span
@@ -33,8 +33,9 @@ type ChoiceView struct {
 	Message      Span // delta or message, zero if there is none
 	Role         Span
 	Content      Span
-	// HasText: the message carries something beside its role and calls that is
-	// not null or empty: text, reasoning, audio, a vendor's field.
+	// HasText: the message carries something beside its role and calls that
+	// says something: a string, an array or an object that is not empty, be it
+	// text, reasoning, audio or a vendor's field.
 	HasText      bool
 	CallsMember  Span
 	CallsValue   Span
@@ -73,16 +74,21 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrMalformedCall}, args...)...)
 }
 
+const (
+	// MaxChoices is how many choices a reply may have; their indexes are below.
+	MaxChoices = 128
+	// MaxCalls is how many calls a choice may have; their indexes are below.
+	MaxCalls = 1024
+)
+
 var (
-	topNames    = names{"id", "created", "model", "usage", "error", "choices"}
+	topNames    = names{"error", "choices", "tool_calls", "function_call", "id", "created", "model", "usage"}
 	choiceNames = names{"index", "finish_reason", "delta", "message", "tool_calls", "function_call"}
-	bodyNames   = names{"role", "content", "tool_calls", "function_call", "refusal"}
-	callNames   = names{"index", "id", "type", "function", "custom"}
-	innerNames  = names{"name", "arguments", "input"}
 )
 
 // Parse checks a document strictly and finds its parts. A name that differs from
-// one of ours only in case is an error: there are readers that ignore case.
+// one of ours only in case is an error where it could carry a call: there are
+// readers that ignore case.
 func (v *View) Parse(data []byte) error {
 	*v = View{Data: data, Choices: v.Choices[:0], top: v.top[:0]}
 	if err := check(data); err != nil {
@@ -93,24 +99,31 @@ func (v *View) Parse(data []byte) error {
 	for o := members(data, v.Object); o.next(); {
 		v.top = append(v.top, o.Member)
 		at, near := topNames.find(o.Key.Of(data))
-		if near && at >= 4 {
+		switch {
+		case near && at < 4:
 			return malformed("a field named %s", o.Key.Of(data))
+		case near:
+			continue
 		}
 		switch at {
 		case 0:
-			v.ID = o.Value
-		case 1:
-			v.Created = o.Value
-		case 2:
-			v.Model = o.Value
-		case 3:
-			v.Usage = notNull(data, o.Value)
-		case 4:
 			v.Error = o.Value
-		case 5:
+		case 1:
 			if err := v.choices(o.Value); err != nil {
 				return err
 			}
+		case 2, 3:
+			if data[o.Value.Start] != 'n' {
+				return malformed("%s stands outside of a choice", o.Key.Of(data))
+			}
+		case 4:
+			v.ID = o.Value
+		case 5:
+			v.Created = o.Value
+		case 6:
+			v.Model = o.Value
+		case 7:
+			v.Usage = notNull(data, o.Value)
 		}
 	}
 	return nil
@@ -136,6 +149,9 @@ func (v *View) choices(list Span) error {
 		if v.Data[a.Value.Start] != '{' {
 			return malformed("a choice is no object")
 		}
+		if len(v.Choices) == MaxChoices {
+			return malformed("more than %d choices", MaxChoices)
+		}
 		c := v.grow()
 		if err := v.choice(c, a.Value); err != nil {
 			return err
@@ -151,19 +167,18 @@ func (v *View) choices(list Span) error {
 
 // grow adds a choice, keeping the slices of the one that stood there before.
 func (v *View) grow() *ChoiceView {
-	if len(v.Choices) < cap(v.Choices) {
-		v.Choices = v.Choices[:len(v.Choices)+1]
-		c := &v.Choices[len(v.Choices)-1]
-		*c = ChoiceView{Calls: c.Calls[:0]}
-		return c
+	if len(v.Choices) == cap(v.Choices) {
+		v.Choices = append(v.Choices, ChoiceView{})
+		return &v.Choices[len(v.Choices)-1]
 	}
-	v.Choices = append(v.Choices, ChoiceView{})
-	return &v.Choices[len(v.Choices)-1]
+	v.Choices = v.Choices[:len(v.Choices)+1]
+	c := &v.Choices[len(v.Choices)-1]
+	*c = ChoiceView{Calls: c.Calls[:0], Legacy: CallView{Inner: c.Legacy.Inner[:0]}}
+	return c
 }
 
 func (v *View) choice(c *ChoiceView, value Span) error {
 	c.Span = value
-	bodies := 0
 	for o := members(v.Data, value); o.next(); {
 		raw := o.Value.Of(v.Data)
 		at, near := choiceNames.find(o.Key.Of(v.Data))
@@ -172,8 +187,8 @@ func (v *View) choice(c *ChoiceView, value Span) error {
 		}
 		switch at {
 		case 0:
-			n, err := strconv.Atoi(string(raw))
-			if raw[0] != 'n' && (err != nil || n < 0) {
+			n, ok := number(raw, MaxChoices)
+			if !ok && raw[0] != 'n' {
 				return malformed("a choice with the index %s", raw)
 			}
 			c.Index = n
@@ -191,7 +206,7 @@ func (v *View) choice(c *ChoiceView, value Span) error {
 			if raw[0] != '{' {
 				return malformed("%s is no object", o.Key.Of(v.Data))
 			}
-			if bodies++; bodies > 1 {
+			if c.Message.Present() {
 				return malformed("a choice with delta and message")
 			}
 			c.Message = o.Value
@@ -205,6 +220,21 @@ func (v *View) choice(c *ChoiceView, value Span) error {
 		}
 	}
 	return nil
+}
+
+// number is an index below limit. Only plain digits are one: readers do not
+// agree on -0, 1.0 and 1e0.
+func number(raw []byte, limit int) (n int, ok bool) {
+	for _, c := range raw {
+		if c < '0' || c > '9' || n >= limit {
+			return 0, false
+		}
+		n = 10*n + int(c-'0')
+	}
+	if n >= limit {
+		return 0, false
+	}
+	return n, true
 }
 
 // word is a finish_reason, without an allocation for those that are known.
@@ -229,162 +259,8 @@ func word(raw []byte) (string, error) {
 	return Unquote(raw)
 }
 
-func (v *View) body(c *ChoiceView, value Span) error {
-	for o := members(v.Data, value); o.next(); {
-		raw := o.Value.Of(v.Data)
-		at, near := bodyNames.find(o.Key.Of(v.Data))
-		if near && at >= 2 {
-			return malformed("a field named %s", o.Key.Of(v.Data))
-		}
-		empty := raw[0] == 'n' || len(raw) == 2 && (raw[0] == '"' || raw[0] == '[' || raw[0] == '{')
-		switch at {
-		case 0:
-			c.Role = o.Value
-		case 1:
-			c.Content = o.Value
-			c.HasText = c.HasText || !empty
-		case 2:
-			c.CallsMember = o.Member.Span()
-			if err := v.calls(c, o.Value); err != nil {
-				return err
-			}
-		case 3:
-			if raw[0] == 'n' {
-				continue
-			}
-			if raw[0] != '{' {
-				return malformed("function_call is no object")
-			}
-			c.HasLegacy, c.LegacyMember = true, o.Member.Span()
-			old := c.Legacy
-			c.Legacy = CallView{Form: "function_call", Span: o.Value, Inner: old.Inner[:0]}
-			if err := v.inner(&c.Legacy, o.Value, "arguments"); err != nil {
-				return err
-			}
-		default:
-			c.HasText = c.HasText || !empty
-		}
-	}
-	return nil
-}
-
-func (v *View) calls(c *ChoiceView, list Span) error {
-	switch v.Data[list.Start] {
-	case '[':
-	case 'n':
-		return nil
-	default:
-		return malformed("tool_calls is no array")
-	}
-	c.CallsValue = list
-	for a := elements(v.Data, list); a.next(); {
-		if v.Data[a.Value.Start] != '{' {
-			return malformed("a call is no object")
-		}
-		var call *CallView
-		if len(c.Calls) < cap(c.Calls) {
-			c.Calls = c.Calls[:len(c.Calls)+1]
-			call = &c.Calls[len(c.Calls)-1]
-			*call = CallView{Outer: call.Outer[:0], Inner: call.Inner[:0]}
-		} else {
-			c.Calls = append(c.Calls, CallView{})
-			call = &c.Calls[len(c.Calls)-1]
-		}
-		if err := v.call(call, a.Value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (v *View) call(c *CallView, value Span) error {
-	c.Span, c.Form = value, "function"
-	for o := members(v.Data, value); o.next(); {
-		raw := o.Value.Of(v.Data)
-		at, near := callNames.find(o.Key.Of(v.Data))
-		if near {
-			return malformed("a field named %s", o.Key.Of(v.Data))
-		}
-		switch at {
-		case 0:
-			if raw[0] == 'n' {
-				continue
-			}
-			n, err := strconv.Atoi(string(raw))
-			if err != nil || n < 0 {
-				return malformed("a call with the index %s", raw)
-			}
-			c.HasIndex, c.Index = true, n
-			continue
-		case 1, 2:
-			if raw[0] != '"' && raw[0] != 'n' {
-				return malformed("%s of a call is no string", o.Key.Of(v.Data))
-			}
-			if at == 1 {
-				c.ID = notNull(v.Data, o.Value)
-			} else {
-				c.Type = notNull(v.Data, o.Value)
-			}
-		case 3, 4:
-			if raw[0] == 'n' {
-				continue
-			}
-			if raw[0] != '{' || c.Container.Present() {
-				return malformed("a call that is not one function or one custom tool")
-			}
-			c.Container = o.Value
-			payload := "arguments"
-			if at == 4 {
-				c.Form, payload = "custom", "input"
-			}
-			if err := v.inner(c, o.Value, payload); err != nil {
-				return err
-			}
-			continue
-		}
-		c.Outer = append(c.Outer, v.kept(o.Member))
-	}
-	if c.Type.Present() {
-		kind, _ := Unquote(c.Type.Of(v.Data))
-		switch {
-		case c.Container.Present() && kind != "" && kind != c.Form:
-			return malformed("a call of type %q carries %q", kind, c.Form)
-		case !c.Container.Present() && kind == "custom":
-			c.Form = kind
-		}
-	}
-	return nil
-}
-
-func (v *View) inner(c *CallView, value Span, payload string) error {
-	for o := members(v.Data, value); o.next(); {
-		raw := o.Value.Of(v.Data)
-		at, near := innerNames.find(o.Key.Of(v.Data))
-		if near {
-			return malformed("a field named %s", o.Key.Of(v.Data))
-		}
-		if at >= 0 && raw[0] != '"' && raw[0] != 'n' {
-			return malformed("%s of a call is no string", o.Key.Of(v.Data))
-		}
-		if at > 0 && innerNames[at] == payload {
-			c.Arguments = notNull(v.Data, o.Value)
-			continue
-		}
-		if at == 0 {
-			c.Name = notNull(v.Data, o.Value)
-		}
-		c.Inner = append(c.Inner, v.kept(o.Member))
-	}
-	return nil
-}
-
-// kept is a member with its name unescaped.
-func (v *View) kept(m Member) Member {
-	m.Name, _ = Unquote(m.Key.Of(v.Data))
-	return m
-}
-
-// Cut takes top-level members with these names out, whatever they hold.
+// Cut takes top-level members with these names, in whatever case, out,
+// whatever they hold.
 func (v *View) Cut(list ...string) []Edit {
 	var cut []Span
 	for _, m := range v.top {

@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 )
 
 // The functions here walk a document that the strict scan has passed; they rely
@@ -119,29 +120,57 @@ func skipString(b []byte, at int) int {
 	}
 }
 
-// names is a set of member names that are looked for.
+// plain is a member's name without quotes and escapes.
+func plain(key []byte) []byte {
+	if bytes.IndexByte(key, '\\') >= 0 {
+		s, _ := Unquote(key)
+		return []byte(s)
+	}
+	return key[1 : len(key)-1]
+}
+
+// names is a set of member names that are looked for, in lower case.
 type names []string
 
 // find is the place of a name in the set, -1 if it is not there. near says that
 // it is there only in another case: readers that ignore case would take it.
 func (list names) find(key []byte) (at int, near bool) {
-	name := key[1 : len(key)-1]
-	if bytes.IndexByte(name, '\\') >= 0 {
-		s, _ := Unquote(key)
-		name = []byte(s)
-	}
+	name := plain(key)
 	for i, n := range list {
-		if string(name) == n {
-			return i, false
-		}
-	}
-	for i, n := range list {
-		if len(name) >= len(n) && bytes.EqualFold(name, []byte(n)) {
-			return i, true
+		if folds(name, n) {
+			return i, string(name) != n
 		}
 	}
 	return -1, false
 }
+
+// folds says that a name is n for readers that ignore case. Beside the capital
+// letters there are two others that readers fold to ASCII ones.
+func folds(name []byte, n string) bool {
+	at := 0
+	for i := 0; i < len(n); i++ {
+		if at == len(name) {
+			return false
+		}
+		c := name[at]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		switch {
+		case c == n[i]:
+			at++
+		case n[i] == 's' && bytes.HasPrefix(name[at:], longS):
+			at += len(longS)
+		case n[i] == 'k' && bytes.HasPrefix(name[at:], kelvin):
+			at += len(kelvin)
+		default:
+			return false
+		}
+	}
+	return at == len(name)
+}
+
+var longS, kelvin = []byte("\u017f"), []byte("\u212a")
 
 // TrimString is what stands between the quotes of a JSON string, escapes as they
 // are; false for anything else.
@@ -167,7 +196,7 @@ func Unquote(raw []byte) (s string, err error) {
 const hex = "0123456789abcdef"
 
 // Quote appends s as a JSON string with as few escapes as JSON allows, plus the
-// two line separators that break JavaScript's older readers.
+// line separators that some readers of streams take for the end of a line.
 func Quote(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for _, r := range s {
@@ -180,10 +209,10 @@ func Quote(dst []byte, s string) []byte {
 			dst = append(dst, '\\', 't')
 		case r == '\r':
 			dst = append(dst, '\\', 'r')
-		case r < 0x20 || r == 0x2028 || r == 0x2029:
+		case r < 0x20 || r == 0x85 || r == 0x2028 || r == 0x2029:
 			dst = append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 		default:
-			dst = append(dst, string(r)...)
+			dst = utf8.AppendRune(dst, r)
 		}
 	}
 	return append(dst, '"')
