@@ -38,7 +38,7 @@ func TextBlocked(tool, message string) string {
 
 // TextNowBlocked says that a held call is blocked since the policy changed.
 func TextNowBlocked(tool, message string) string {
-	return withMessage("Nothing was done: the policy changed, and it now blocks "+toolNames([]string{tool})+".", message)
+	return withMessage("The policy changed and now blocks "+toolNames([]string{tool})+": it was not done.", message)
 }
 
 // TextClarify asks for the fact that a rule needs; supplier is the offered tool
@@ -64,7 +64,7 @@ func TextExpired(tools ...string) string {
 
 // TextAlreadyReleased answers a repeated yes.
 func TextAlreadyReleased(at time.Time) string {
-	return "Nothing was done: this was already released at " + at.UTC().Format(time.RFC3339) + "."
+	return "This was already released at " + at.UTC().Format(time.RFC3339) + ". Nothing was done again."
 }
 
 // TextAlreadyDenied answers an answer to what was refused before.
@@ -101,7 +101,7 @@ func TextStillWaiting(escalations ...string) string {
 
 // TextDeclined says that a reviewer decided against the calls.
 func TextDeclined(tools ...string) string {
-	return "Nothing was done: a reviewer declined " + toolNames(tools) + "."
+	return "A reviewer declined " + toolNames(tools) + ": it was not done."
 }
 
 // TextHandledOutside says that a person does it outside of the chat.

@@ -75,5 +75,5 @@ func TestADeclinedEscalationReleasesNothing(t *testing.T) {
 	require.Equal(t, 200, status, body)
 	got := p.post(ask.say(asked.text, "yes").body()).read(t)
 	got.silent(t)
-	require.Contains(t, got.text, "Nothing was done")
+	require.Contains(t, got.text, "it was not done")
 }
