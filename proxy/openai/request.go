@@ -1,6 +1,9 @@
 package openai
 
-import "strconv"
+import (
+	"strconv"
+	"sync"
+)
 
 // Request is what we look at of a chat completion request. Everything else is
 // only in Body.
@@ -23,7 +26,9 @@ type Request struct {
 	ToolChoice           Choice // tool_choice, else legacy function_call
 	WebSearch            bool   // web_search_options is there
 
+	doc    document // only while it is read
 	object Span
+	top    []Member // all members
 	ours   []Member // conversation_id, memory, context, user_id
 	model  Member
 	heat   Member // temperature
@@ -43,14 +48,33 @@ var relied = names{"messages", "tools", "functions", "tool_choice", "function_ca
 // not have the form it needs, or that a name differs from one that we rely on
 // only in case.
 func ParseRequest(body []byte) (*Request, error) {
-	if err := check(body); err != nil {
+	room := rooms.Get().(*[]ending)
+	doc, err := scan(body, *room)
+	if err != nil {
 		return nil, err
 	}
-	r := &Request{Body: body, N: 1}
-	start := blanks(body, 0)
-	r.object = Span{start, skip(body, start)}
+	r := &Request{Body: body, N: 1, doc: doc, object: doc.object(), top: make([]Member, 0, 16)}
+	err = r.read()
+	r.doc = document{}
+	if *room = doc.ends; cap(*room) <= maxRoom {
+		rooms.Put(room)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// rooms are for the index of a request, which is needed only while it is read.
+var rooms = sync.Pool{New: func() any { return new([]ending) }}
+
+const maxRoom = 1 << 16
+
+func (r *Request) read() error {
+	body := r.Body
 	var messages, tools, functions, choice, legacyChoice Span
-	for o := members(body, r.object); o.next(); {
+	for o := r.doc.members(r.object); o.next(); {
+		r.top = append(r.top, o.Member)
 		raw := o.Value.Of(body)
 		name := plain(o.Key.Of(body))
 		var err error
@@ -98,16 +122,16 @@ func ParseRequest(body []byte) (*Request, error) {
 			err = relied.miss(name)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := r.readMessages(messages); err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.readTools(tools, functions); err != nil {
-		return nil, err
+		return err
 	}
-	return r, r.choose(choice, legacyChoice)
+	return r.choose(choice, legacyChoice)
 }
 
 // miss is the error for a name that only some readers would take for one of the
@@ -125,7 +149,7 @@ func (r *Request) streamOptions(v Span) (err error) {
 	if r.Body[v.Start] != '{' {
 		return nil
 	}
-	for o := members(r.Body, v); o.next() && err == nil; {
+	for o := r.doc.members(v); o.next() && err == nil; {
 		if string(plain(o.Key.Of(r.Body))) == "include_usage" {
 			r.IncludeUsage, err = boolean(o.Value.Of(r.Body), "stream_options.include_usage")
 		}
@@ -141,7 +165,7 @@ func (r *Request) context(v Span) (err error) {
 	default:
 		return &FieldError{"context", "an object is needed"}
 	}
-	for o := members(r.Body, v); o.next() && err == nil; {
+	for o := r.doc.members(v); o.next() && err == nil; {
 		raw := o.Value.Of(r.Body)
 		switch string(plain(o.Key.Of(r.Body))) {
 		case "domain":
@@ -161,7 +185,7 @@ func (r *Request) metadata(v Span) {
 		return
 	}
 	thread := ""
-	for o := members(r.Body, v); o.next(); {
+	for o := r.doc.members(v); o.next(); {
 		raw := o.Value.Of(r.Body)
 		if raw[0] != '"' {
 			continue

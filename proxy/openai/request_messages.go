@@ -24,17 +24,18 @@ func (m *Message) Text(body []byte) string {
 	if !m.Content.Present() {
 		return ""
 	}
+	d := &document{b: body}
 	switch body[m.Content.Start] {
 	case '"':
 		s, _ := Unquote(m.Content.Of(body))
 		return s
 	case '[':
 		var parts []byte
-		for a := elements(body, m.Content); a.next(); {
+		for a := d.elements(m.Content); a.next(); {
 			if body[a.Value.Start] != '{' {
 				continue
 			}
-			p := part(body, a.Value)
+			p := d.part(a.Value)
 			if p.kind != "text" || !p.text.Present() || body[p.text.Start] != '"' {
 				continue
 			}
@@ -59,8 +60,9 @@ func (r *Request) readMessages(v Span) error {
 	if r.Body[v.Start] != '[' {
 		return &FieldError{"messages", "an array is needed"}
 	}
-	for a := elements(r.Body, v); a.next(); {
-		m, err := message(r.Body, a.Value)
+	r.Messages = make([]Message, 0, r.doc.count(v))
+	for a := r.doc.elements(v); a.next(); {
+		m, err := r.doc.message(a.Value)
 		if err != nil {
 			return within(err, "messages["+strconv.Itoa(len(r.Messages))+"]")
 		}
@@ -74,12 +76,13 @@ func (r *Request) readMessages(v Span) error {
 
 // message reads one message. Escapes in names are undone: they are spelling, and
 // every reader takes such a name for what it says.
-func message(b []byte, v Span) (m Message, err error) {
+func (d *document) message(v Span) (m Message, err error) {
+	b := d.b
 	m.Span = v
 	if b[v.Start] != '{' {
 		return m, &FieldError{"", "an object is needed"}
 	}
-	for o := members(b, v); o.next() && err == nil; {
+	for o := d.members(v); o.next() && err == nil; {
 		raw := o.Value.Of(b)
 		name := plain(o.Key.Of(b))
 		switch string(name) {
@@ -87,18 +90,18 @@ func message(b []byte, v Span) (m Message, err error) {
 			m.Role, err = role(raw)
 		case "content":
 			m.Content = o.Value
-			m.textOnly = onlyText(b, o.Value)
+			m.textOnly = d.onlyText(o.Value)
 		case "tool_call_id":
 			m.ToolCallID, err = text(raw, "tool_call_id")
 		case "tool_calls":
 			if raw[0] == '[' {
-				for a := elements(b, o.Value); a.next(); {
-					m.Calls = append(m.Calls, callRef(b, a.Value))
+				for a := d.elements(o.Value); a.next(); {
+					m.Calls = append(m.Calls, d.callRef(a.Value))
 				}
 			}
 		case "function_call":
 			if raw[0] == '{' {
-				m.Calls = append(m.Calls, CallRef{Name: callRef(b, o.Value).Name})
+				m.Calls = append(m.Calls, CallRef{Name: d.callRef(o.Value).Name})
 			}
 		default:
 			err = messageNames.miss(name)
@@ -120,12 +123,13 @@ func role(raw []byte) (string, error) {
 	return text(raw, "role")
 }
 
-func callRef(b []byte, v Span) (c CallRef) {
+func (d *document) callRef(v Span) (c CallRef) {
+	b := d.b
 	if b[v.Start] != '{' {
 		return c
 	}
 	inner := ""
-	for o := members(b, v); o.next(); {
+	for o := d.members(v); o.next(); {
 		raw := o.Value.Of(b)
 		switch string(plain(o.Key.Of(b))) {
 		case "id":
@@ -133,7 +137,7 @@ func callRef(b []byte, v Span) (c CallRef) {
 		case "name":
 			c.Name, _ = Unquote(raw)
 		case "function", "custom":
-			inner = named(b, o.Value)
+			inner = d.named(o.Value)
 		}
 	}
 	if inner != "" {
@@ -143,11 +147,12 @@ func callRef(b []byte, v Span) (c CallRef) {
 }
 
 // named is the string `name` of an object.
-func named(b []byte, v Span) (s string) {
+func (d *document) named(v Span) (s string) {
+	b := d.b
 	if b[v.Start] != '{' {
 		return ""
 	}
-	for o := members(b, v); o.next(); {
+	for o := d.members(v); o.next(); {
 		if string(plain(o.Key.Of(b))) == "name" {
 			s, _ = Unquote(o.Value.Of(b))
 		}
@@ -156,13 +161,14 @@ func named(b []byte, v Span) (s string) {
 }
 
 // onlyText says that content is text: a string, or an array of text parts.
-func onlyText(b []byte, v Span) bool {
+func (d *document) onlyText(v Span) bool {
+	b := d.b
 	switch b[v.Start] {
 	case '"':
 		return true
 	case '[':
-		for a := elements(b, v); a.next(); {
-			if b[a.Value.Start] != '{' || part(b, a.Value).kind != "text" {
+		for a := d.elements(v); a.next(); {
+			if b[a.Value.Start] != '{' || d.part(a.Value).kind != "text" {
 				return false
 			}
 		}
@@ -176,8 +182,9 @@ type contentPart struct {
 	text Span
 }
 
-func part(b []byte, v Span) (p contentPart) {
-	for o := members(b, v); o.next(); {
+func (d *document) part(v Span) (p contentPart) {
+	b := d.b
+	for o := d.members(v); o.next(); {
 		switch string(plain(o.Key.Of(b))) {
 		case "type":
 			if p.kind = "text"; string(o.Value.Of(b)) != `"text"` {

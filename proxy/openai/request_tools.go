@@ -2,6 +2,7 @@ package openai
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -39,8 +40,9 @@ func (r *Request) readTools(tools, functions Span) error {
 		if r.Body[list.Start] != '[' {
 			return &FieldError{list.param, "an array is needed"}
 		}
-		for a, i := elements(r.Body, list.Span), 0; a.next(); i++ {
-			t, err := tool(r.Body, a.Value, list.legacy)
+		r.Tools = slices.Grow(r.Tools, r.doc.count(list.Span))
+		for a, i := r.doc.elements(list.Span), 0; a.next(); i++ {
+			t, err := r.doc.tool(a.Value, list.legacy)
 			if err == nil && t.Name != "" && seen[t.Name] {
 				err = &FieldError{"", fmt.Sprintf("a tool named %q is offered twice", t.Name)}
 			}
@@ -56,32 +58,37 @@ func (r *Request) readTools(tools, functions Span) error {
 
 // tool reads one tool. What its container says counts: that is what models are
 // shown. Without a container the tool itself is read, as in functions.
-func tool(b []byte, v Span, legacy bool) (Tool, error) {
+func (d *document) tool(v Span, legacy bool) (Tool, error) {
+	b := d.b
 	if b[v.Start] != '{' {
 		return Tool{}, &FieldError{"", "an object is needed"}
 	}
 	t := Tool{Span: v, Legacy: legacy}
-	if err := t.body(b, v); err != nil || legacy {
+	if err := t.body(d, v); err != nil || legacy {
 		t.Type = "function"
 		return t, t.named(err)
 	}
 	container := ""
-	for o := members(b, v); o.next(); {
+	for o := d.members(v); o.next(); {
 		raw := o.Value.Of(b)
 		var err error
-		switch name := string(plain(o.Key.Of(b))); name {
+		switch name := plain(o.Key.Of(b)); string(name) {
 		case "type":
 			t.Type, err = kind(raw)
 		case "function", "custom":
 			if raw[0] != '{' {
-				return t, &FieldError{name, "an object is needed"}
+				return t, &FieldError{string(name), "an object is needed"}
 			}
 			if container != "" {
 				return t, &FieldError{"", "the tool is a function and a custom tool at once"}
 			}
-			container = name
+			if container = "custom"; name[0] == 'f' {
+				container = "function"
+			}
 			t.Name, t.Description, t.Schema = "", Span{}, Span{}
-			err = within(t.body(b, o.Value), name)
+			if err = t.body(d, o.Value); err != nil {
+				err = within(err, container)
+			}
 		}
 		if err != nil {
 			return t, err
@@ -113,8 +120,9 @@ func (t *Tool) named(err error) error {
 }
 
 // body reads what a tool says about itself.
-func (t *Tool) body(b []byte, v Span) (err error) {
-	for o := members(b, v); o.next() && err == nil; {
+func (t *Tool) body(d *document, v Span) (err error) {
+	b := d.b
+	for o := d.members(v); o.next() && err == nil; {
 		raw := o.Value.Of(b)
 		name := plain(o.Key.Of(b))
 		switch string(name) {
@@ -137,12 +145,12 @@ func (t *Tool) body(b []byte, v Span) (err error) {
 // choose reads tool_choice, or function_call where that is not given.
 func (r *Request) choose(choice, legacy Span) (err error) {
 	if legacy.Present() {
-		if r.ToolChoice, err = chosen(r.Body, legacy, "function"); err != nil {
+		if r.ToolChoice, err = r.doc.chosen(legacy, "function"); err != nil {
 			return within(err, "function_call")
 		}
 	}
 	if choice.Present() && r.Body[choice.Start] != 'n' {
-		if r.ToolChoice, err = chosen(r.Body, choice, ""); err != nil {
+		if r.ToolChoice, err = r.doc.chosen(choice, ""); err != nil {
 			return within(err, "tool_choice")
 		}
 	}
@@ -150,7 +158,8 @@ func (r *Request) choose(choice, legacy Span) (err error) {
 }
 
 // chosen reads a choice whose mode, where it names none, is mode.
-func chosen(b []byte, v Span, mode string) (c Choice, err error) {
+func (d *document) chosen(v Span, mode string) (c Choice, err error) {
+	b := d.b
 	raw := v.Of(b)
 	switch raw[0] {
 	case '"':
@@ -164,7 +173,7 @@ func chosen(b []byte, v Span, mode string) (c Choice, err error) {
 	}
 	c.Mode = mode
 	inner := ""
-	for o := members(b, v); o.next() && err == nil; {
+	for o := d.members(v); o.next() && err == nil; {
 		raw := o.Value.Of(b)
 		switch name := plain(o.Key.Of(b)); string(name) {
 		case "type":
@@ -175,7 +184,7 @@ func chosen(b []byte, v Span, mode string) (c Choice, err error) {
 			if raw[0] != '{' {
 				return c, &FieldError{string(name), "an object is needed"}
 			}
-			inner = named(b, o.Value)
+			inner = d.named(o.Value)
 		default:
 			err = choosyNames.miss(name)
 		}

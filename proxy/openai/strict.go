@@ -52,13 +52,11 @@ func within(err error, path string) error {
 // checked on their own.
 var lenient = jsontext.AllowInvalidUTF8(true)
 
-// check is the strict scan of one JSON object.
+// check says whether b is one JSON object, spelled as everybody reads it. How
+// deep it nests is for scan to see.
 func check(b []byte) error {
 	if !utf8.Valid(b) {
 		return invalidUTF8(b)
-	}
-	if at := tooDeep(b); at >= 0 {
-		return &SyntaxError{Offset: at, Reason: fmt.Sprintf("nesting deeper than %d levels", MaxDepth)}
 	}
 	if !jsontext.Value(b).IsValid(lenient) {
 		return locate(b)
@@ -81,30 +79,8 @@ func invalidUTF8(b []byte) error {
 	return &SyntaxError{Offset: at, Reason: "invalid UTF-8"}
 }
 
-// tooDeep is where the nesting exceeds MaxDepth, -1 if nowhere. It does not
-// rely on the document being JSON.
-func tooDeep(b []byte) int {
-	if bytes.Count(b, []byte{'{'})+bytes.Count(b, []byte{'['}) <= MaxDepth {
-		return -1 // most documents, and these are looked at fast
-	}
-	depth := 0
-	for at := 0; at < len(b); at++ {
-		switch b[at] {
-		case '"':
-			for at++; at < len(b) && b[at] != '"'; at++ {
-				if b[at] == '\\' {
-					at++
-				}
-			}
-		case '{', '[':
-			if depth++; depth > MaxDepth {
-				return at
-			}
-		case '}', ']':
-			depth--
-		}
-	}
-	return -1
+func deep(at int) error {
+	return &SyntaxError{Offset: at, Reason: fmt.Sprintf("nesting deeper than %d levels", MaxDepth)}
 }
 
 // locate reads an invalid document again to say what is wrong.
@@ -119,6 +95,9 @@ func locate(b []byte) error {
 		return &SyntaxError{Offset: len(b), Reason: "the JSON ends too early"}
 	}
 	reason := "invalid JSON"
+	if dec.StackDepth() > MaxDepth {
+		return deep(int(syntactic.ByteOffset))
+	}
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		reason = "duplicate name"

@@ -26,51 +26,43 @@ func (r *Request) Upstream(model string) []byte {
 	for i, m := range cut {
 		spans[i] = m.Span()
 	}
-	edits = append(edits, cutMembers(r.Body, r.object, insert, spans...)...)
-	return Splice(make([]byte, 0, len(r.Body)+len(insert)+len(model)), r.Body, edits...)
+	edits = append(edits, cutMembers(r.Body, r.object, r.top, insert, spans...)...)
+	return Splice(make([]byte, 0, len(r.Body)+len(insert)+len(model)+8), r.Body, edits...)
 }
 
 // cutMembers cuts members out of an object, each with one comma beside it, and
 // puts insert (members without commas around them) at its beginning.
-func cutMembers(b []byte, value Span, insert []byte, cut ...Span) []Edit {
-	var edits []Edit
-	left := 0 // members before the next one that stay
-	total := 0
-	for o := members(b, value); o.next(); {
-		if !slices.Contains(cut, o.Member.Span()) {
-			total++
-		}
-	}
-	at := value.Start + 1
+func cutMembers(b []byte, value Span, all []Member, insert []byte, cut ...Span) []Edit {
+	edits := make([]Edit, 0, len(cut)+1)
+	begin := value.Start + 1
 	if len(insert) > 0 {
 		with := insert
-		if total > 0 {
-			with = append(slices.Clip(insert), ',')
+		for _, m := range all {
+			if !slices.Contains(cut, m.Span()) {
+				with = append(slices.Clip(insert), ',')
+				break
+			}
 		}
-		edits = append(edits, Edit{Span{at, at}, with})
+		edits = append(edits, Edit{Span{begin, begin}, with})
 	}
-	end := at // end of the member before
-	for o := members(b, value); o.next(); {
-		if !slices.Contains(cut, o.Member.Span()) {
-			left++
-			end = o.Value.End
-			continue
-		}
-		if left > 0 {
+	stays := false // a member before the next one stays
+	end := begin   // the end of the member before
+	for _, m := range all {
+		switch {
+		case !slices.Contains(cut, m.Span()):
+			stays = true
+		case stays:
 			// The comma before it goes with it.
-			edits = append(edits, Edit{Span{end, o.Value.End}, nil})
-			end = o.Value.End
-			continue
+			edits = append(edits, Edit{Span{end, m.Value.End}, nil})
+		default:
+			// Nothing stands before it: the comma behind it goes with it.
+			stop := m.Value.End
+			if comma := blanks(b, stop); b[comma] == ',' {
+				stop = blanks(b, comma+1)
+			}
+			edits = append(edits, Edit{Span{m.Key.Start, stop}, nil})
 		}
-		// Nothing stands before it: the comma behind it goes with it.
-		stop := blanks(b, o.Value.End)
-		if b[stop] == ',' {
-			stop = blanks(b, stop+1)
-		} else {
-			stop = o.Value.End
-		}
-		edits = append(edits, Edit{Span{o.Key.Start, stop}, nil})
-		end = stop
+		end = m.Value.End
 	}
 	return edits
 }

@@ -20,6 +20,7 @@ type View struct {
 	HasChoices bool
 	Choices    []ChoiceView
 
+	doc document // its index is kept for its room
 	top []Member // spans of all top-level members
 }
 
@@ -90,13 +91,13 @@ var (
 // one of ours only in case is an error where it could carry a call: there are
 // readers that ignore case.
 func (v *View) Parse(data []byte) error {
-	*v = View{Data: data, Choices: v.Choices[:0], top: v.top[:0]}
-	if err := check(data); err != nil {
+	*v = View{Data: data, Choices: v.Choices[:0], doc: v.doc, top: v.top[:0]}
+	var err error
+	if v.doc, err = scan(data, v.doc.ends); err != nil {
 		return err
 	}
-	start := blanks(data, 0)
-	v.Object = Span{start, skip(data, start)}
-	for o := members(data, v.Object); o.next(); {
+	v.Object = v.doc.object()
+	for o := v.doc.members(v.Object); o.next(); {
 		v.top = append(v.top, o.Member)
 		at, near := topNames.find(o.Key.Of(data))
 		switch {
@@ -145,7 +146,7 @@ func (v *View) choices(list Span) error {
 		return malformed("choices is no array")
 	}
 	v.HasChoices = true
-	for a := elements(v.Data, list); a.next(); {
+	for a := v.doc.elements(list); a.next(); {
 		if v.Data[a.Value.Start] != '{' {
 			return malformed("a choice is no object")
 		}
@@ -179,7 +180,7 @@ func (v *View) grow() *ChoiceView {
 
 func (v *View) choice(c *ChoiceView, value Span) error {
 	c.Span = value
-	for o := members(v.Data, value); o.next(); {
+	for o := v.doc.members(value); o.next(); {
 		raw := o.Value.Of(v.Data)
 		at, near := choiceNames.find(o.Key.Of(v.Data))
 		if near {
@@ -271,12 +272,16 @@ func (v *View) Cut(list ...string) []Edit {
 	if len(cut) == 0 {
 		return nil
 	}
-	return cutMembers(v.Data, v.Object, nil, cut...)
+	return cutMembers(v.Data, v.Object, v.top, nil, cut...)
 }
 
 // CutMembers takes members out of an object of the document, such as a choice's
 // message, and puts insert (members without commas around them) at its
 // beginning.
 func (v *View) CutMembers(value Span, insert []byte, cut ...Span) []Edit {
-	return cutMembers(v.Data, value, insert, cut...)
+	var all []Member
+	for o := v.doc.members(value); o.next(); {
+		all = append(all, o.Member)
+	}
+	return cutMembers(v.Data, value, all, insert, cut...)
 }

@@ -8,7 +8,7 @@ var (
 
 // body reads a message or a delta.
 func (v *View) body(c *ChoiceView, value Span) error {
-	for o := members(v.Data, value); o.next(); {
+	for o := v.doc.members(value); o.next(); {
 		raw := o.Value.Of(v.Data)
 		at, near := bodyNames.find(o.Key.Of(v.Data))
 		if near {
@@ -59,7 +59,7 @@ func (v *View) calls(c *ChoiceView, list Span) error {
 		return malformed("tool_calls is no array")
 	}
 	c.CallsValue = list
-	for a := elements(v.Data, list); a.next(); {
+	for a := v.doc.elements(list); a.next(); {
 		if v.Data[a.Value.Start] != '{' {
 			return malformed("a call is no object")
 		}
@@ -87,7 +87,7 @@ func (c *ChoiceView) grow() *CallView {
 
 func (v *View) call(c *CallView, value Span) error {
 	c.Span, c.Form = value, "function"
-	for o := members(v.Data, value); o.next(); {
+	for o := v.doc.members(value); o.next(); {
 		raw := o.Value.Of(v.Data)
 		at, near := callNames.find(o.Key.Of(v.Data))
 		if near {
@@ -146,7 +146,7 @@ func (v *View) call(c *CallView, value Span) error {
 
 // inner reads function, custom or function_call.
 func (v *View) inner(c *CallView, value Span, payload string) error {
-	for o := members(v.Data, value); o.next(); {
+	for o := v.doc.members(value); o.next(); {
 		raw := o.Value.Of(v.Data)
 		at, near := innerNames.find(o.Key.Of(v.Data))
 		if near {

@@ -2,12 +2,78 @@ package openai
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"math"
+	"math/bits"
 	"unicode/utf8"
 )
 
 // The functions here walk a document that the strict scan has passed; they rely
 // on it and check nothing.
+
+// document is JSON with an index of where its objects and arrays end, so that no
+// byte is walked over once a level. Without an index it is walked all the same.
+type document struct {
+	b    []byte
+	ends []ending
+}
+
+// ending is where the object or array that begins at start ends. They stand in
+// the order of their starts.
+type ending struct{ start, end int32 }
+
+// scan checks a document strictly and makes its index, in the room of ends.
+func scan(b []byte, ends []ending) (document, error) {
+	d := document{b: b, ends: ends[:0]}
+	if err := check(b); err != nil {
+		return d, err
+	}
+	if len(b) > math.MaxInt32 {
+		return d, &SyntaxError{Offset: math.MaxInt32, Reason: "the document is too long"}
+	}
+	// While a value is open, its end is the number of the value around it.
+	open, depth := int32(-1), 0
+	for at := 0; at < len(b); at++ {
+		switch b[at] {
+		case '"':
+			at = skipString(b, at) - 1
+		case '{', '[':
+			if depth == MaxDepth {
+				return d, deep(at)
+			}
+			depth++
+			d.ends = append(d.ends, ending{int32(at), open})
+			open = int32(len(d.ends) - 1)
+		case '}', ']':
+			depth--
+			open, d.ends[open].end = d.ends[open].end, int32(at+1)
+		}
+	}
+	return d, nil
+}
+
+// skip is the end of the value that begins at at.
+func (d *document) skip(at int) int {
+	if d.ends == nil || d.b[at] != '{' && d.b[at] != '[' {
+		return skip(d.b, at)
+	}
+	low, high := 0, len(d.ends)
+	for low < high {
+		if half := int(uint(low+high) / 2); int(d.ends[half].start) < at {
+			low = half + 1
+		} else {
+			high = half
+		}
+	}
+	return int(d.ends[low].end)
+}
+
+// object is the whole document, which is an object.
+func (d *document) object() Span {
+	start := blanks(d.b, 0)
+	return Span{start, d.skip(start)}
+}
 
 // Member is one member of an object.
 type Member struct {
@@ -21,49 +87,59 @@ func (m Member) Span() Span { return Span{m.Key.Start, m.Value.End} }
 
 // object walks the members of an object.
 type object struct {
-	b  []byte
+	d  *document
 	at int
 	Member
 }
 
-func members(b []byte, value Span) object { return object{b: b, at: value.Start + 1} }
+func (d *document) members(value Span) object { return object{d: d, at: value.Start + 1} }
 
 func (o *object) next() bool {
-	o.at = blanks(o.b, o.at)
-	if o.b[o.at] == ',' {
-		o.at = blanks(o.b, o.at+1)
+	b := o.d.b
+	o.at = blanks(b, o.at)
+	if b[o.at] == ',' {
+		o.at = blanks(b, o.at+1)
 	}
-	if o.b[o.at] == '}' {
+	if b[o.at] == '}' {
 		return false
 	}
-	o.Key = Span{o.at, skip(o.b, o.at)}
-	o.at = blanks(o.b, o.Key.End)
-	o.at = blanks(o.b, o.at+1) // the colon
-	o.Value = Span{o.at, skip(o.b, o.at)}
+	o.Key = Span{o.at, skipString(b, o.at)}
+	o.at = blanks(b, o.Key.End)
+	o.at = blanks(b, o.at+1) // the colon
+	o.Value = Span{o.at, o.d.skip(o.at)}
 	o.at = o.Value.End
 	return true
 }
 
 // array walks the elements of an array.
 type array struct {
-	b     []byte
+	d     *document
 	at    int
 	Value Span
 }
 
-func elements(b []byte, value Span) array { return array{b: b, at: value.Start + 1} }
+func (d *document) elements(value Span) array { return array{d: d, at: value.Start + 1} }
 
 func (a *array) next() bool {
-	a.at = blanks(a.b, a.at)
-	if a.b[a.at] == ',' {
-		a.at = blanks(a.b, a.at+1)
+	b := a.d.b
+	a.at = blanks(b, a.at)
+	if b[a.at] == ',' {
+		a.at = blanks(b, a.at+1)
 	}
-	if a.b[a.at] == ']' {
+	if b[a.at] == ']' {
 		return false
 	}
-	a.Value = Span{a.at, skip(a.b, a.at)}
+	a.Value = Span{a.at, a.d.skip(a.at)}
 	a.at = a.Value.End
 	return true
+}
+
+// count is the number of an array's elements.
+func (d *document) count(value Span) (n int) {
+	for a := d.elements(value); a.next(); {
+		n++
+	}
+	return n
 }
 
 func blanks(b []byte, at int) int {
@@ -105,19 +181,38 @@ func skip(b []byte, at int) int {
 	return at
 }
 
+const (
+	ones    = 0x0101010101010101
+	quotes  = '"' * ones
+	slashes = '\\' * ones
+)
+
+// skipString is the end of the string that begins at at. It looks at eight bytes
+// at a time: strings are most of a document.
 func skipString(b []byte, at int) int {
 	at++
-	for {
-		n := bytes.IndexByte(b[at:], '"')
-		back := at + n - 1
-		for back >= at && b[back] == '\\' {
-			back--
+	for at+8 <= len(b) {
+		x := binary.LittleEndian.Uint64(b[at:])
+		q, s := x^quotes, x^slashes
+		// The lowest high bit that is set marks the first byte that is one of them.
+		found := ((q-ones)&^q | (s-ones)&^s) & (ones << 7)
+		if found == 0 {
+			at += 8
+			continue
 		}
-		at += n + 1
-		if (at-2-back)%2 == 0 {
-			return at
+		at += bits.TrailingZeros64(found) / 8
+		if b[at] == '"' {
+			return at + 1
 		}
+		at += 2
 	}
+	for b[at] != '"' {
+		if b[at] == '\\' {
+			at++
+		}
+		at++
+	}
+	return at + 1
 }
 
 // plain is a member's name without quotes and escapes.
@@ -136,7 +231,14 @@ type names []string
 // it is there only in another case: readers that ignore case would take it.
 func (list names) find(key []byte) (at int, near bool) {
 	name := plain(key)
+	if len(name) == 0 {
+		return -1, false
+	}
+	first := name[0] | 0x20
 	for i, n := range list {
+		if first != n[0] && name[0] < utf8.RuneSelf {
+			continue
+		}
 		if folds(name, n) {
 			return i, string(name) != n
 		}
