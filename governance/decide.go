@@ -3,6 +3,7 @@ package governance
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,12 +29,13 @@ func ValidName(name string) bool {
 // Decide implements Decider.
 func (b *Bundle) Decide(facts Facts, calls []Call) []CallDecision {
 	decisions := make([]CallDecision, len(calls))
-	var turn Scratchpad
+	r := rooms.Get().(*room)
 	for i := range calls {
 		call := &calls[i]
 		d := &decisions[i]
 		*d = CallDecision{Call: *call}
-		in := &Input{Facts: &facts, Call: call, Turn: &turn}
+		in := &r.in
+		*in = Input{Facts: &facts, Call: call, Turn: &r.turn, Args: &r.args, Provisional: in.Provisional[:0]}
 		for j := range calls {
 			if calls[j].Choice != call.Choice {
 				continue
@@ -47,9 +49,35 @@ func (b *Bundle) Decide(facts Facts, calls []Call) []CallDecision {
 				in.Provisional = append(in.Provisional, Released{ID: calls[j].ID, Name: calls[j].Name, Arguments: calls[j].Arguments, At: facts.Now})
 			}
 		}
-		b.decideCall(in, d)
+		b.decideCall(r, d)
 	}
+	r.release()
 	return decisions
+}
+
+// room is what one Decide works in; nothing of it leaves with the decisions.
+type room struct {
+	in     Input
+	turn   Scratchpad
+	args   Arguments
+	digest []byte
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// maxRoom bounds, in bytes of digested arguments, what is kept for the next turn.
+const maxRoom = 64 << 10
+
+// release gives the room back, holding on to nothing of the turn.
+func (r *room) release() {
+	if cap(r.digest) > maxRoom {
+		return
+	}
+	clear(r.in.Provisional)
+	r.in = Input{Provisional: r.in.Provisional[:0]}
+	r.turn = Scratchpad{}
+	r.args.clear()
+	rooms.Put(r)
 }
 
 // Hosted implements Decider: profile observe, or a rule that names
@@ -61,7 +89,7 @@ func (b *Bundle) Hosted(facts Facts, toolType string) bool {
 		return false
 	}
 	call := Call{Name: name}
-	in := &Input{Facts: &facts, Call: &call, Count: 1, Args: map[string]any{}, Turn: &Scratchpad{}}
+	in := &Input{Facts: &facts, Call: &call, Count: 1, Args: new(Arguments), Turn: new(Scratchpad)}
 	var d CallDecision
 	takenOver := b.runRules(in, b.plan(name, Tool{}), &d, b.profile.Default(KindUnknown))
 	if !takenOver && b.profile != Observe {
@@ -71,11 +99,12 @@ func (b *Bundle) Hosted(facts Facts, toolType string) bool {
 }
 
 // decideCall fills one decision.
-func (b *Bundle) decideCall(in *Input, d *CallDecision) {
+func (b *Bundle) decideCall(r *room, d *CallDecision) {
+	in := &r.in
 	call, facts := in.Call, in.Facts
 	tool, offered := facts.Tools[call.Name]
-	args, err := DecodeArguments(*call)
-	d.ArgsDigest = actionDigest(*call, args, err)
+	err := in.Args.read(call)
+	d.ArgsDigest, r.digest = actionDigest(r.digest, call, in.Args, err)
 	refuse := func(reason, detail string) {
 		d.Verdict, d.Reason, d.Detail = Block, reason, detail
 	}
@@ -103,7 +132,6 @@ func (b *Bundle) decideCall(in *Input, d *CallDecision) {
 			return
 		}
 	}
-	in.Args = args
 	p := b.plan(call.Name, tool)
 	d.Kind, d.SchemaHash = p.kind, p.schemaHash
 	fallback, reason, detail := b.profileVerdict(facts, call.Name, p.kind)

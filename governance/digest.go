@@ -3,10 +3,7 @@ package governance
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -20,18 +17,22 @@ import (
 // RFC 8785 writes every number as an IEEE double. Where a double would change
 // the decimal that was written (integers beyond 2^53, many digits), the decimal
 // text is kept instead, so that two different ids never share a digest.
-// Arguments that DecodeArguments refuses are digested as the JSON string of
+// Arguments that ReadArguments refuses are digested as the JSON string of
 // their text under "arguments_text".
 func ActionDigest(call Call) string {
-	args, err := DecodeArguments(call)
-	return actionDigest(call, args, err)
+	var a Arguments
+	err := a.read(&call)
+	digest, _ := actionDigest(nil, &call, &a, err)
+	return digest
 }
 
-func actionDigest(call Call, args map[string]any, err error) string {
-	b := make([]byte, 0, len(call.Arguments)+len(call.Name)+64)
+// actionDigest of a call whose arguments were read, with the error of reading. It
+// answers the room, at least as much as was given, for the next one.
+func actionDigest(room []byte, call *Call, a *Arguments, err error) (string, []byte) {
+	b := slices.Grow(room[:0], len(call.Arguments)+len(call.Name)+64)
 	if err == nil {
 		b = append(b, `{"arguments":`...)
-		b = appendCanonical(b, args)
+		b = a.appendCanonical(b, 0)
 	} else {
 		b = append(b, `{"arguments_text":`...)
 		b = appendText(b, call.Arguments)
@@ -40,117 +41,63 @@ func actionDigest(call Call, args map[string]any, err error) string {
 	b = appendText(b, call.Name)
 	b = append(b, '}')
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	var digits [2 * sha256.Size]byte
+	hex.Encode(digits[:], sum[:])
+	return string(digits[:]), b
+}
+
+// appendCanonical writes the RFC 8785 form of the value at a position.
+func (a *Arguments) appendCanonical(b []byte, at int32) []byte {
+	n := &a.nodes[at]
+	switch n.kind {
+	case '{':
+		b = append(b, '{')
+		for name := n.start; name != 0; name = a.nodes[name].next {
+			if name != n.start {
+				b = append(b, ',')
+			}
+			b = a.appendCanonicalString(b, name)
+			b = append(b, ':')
+			b = a.appendCanonical(b, name+1)
+		}
+		return append(b, '}')
+	case '[':
+		b = append(b, '[')
+		for e := at + 1; e < n.next; e = a.nodes[e].next {
+			if e > at+1 {
+				b = append(b, ',')
+			}
+			b = a.appendCanonical(b, e)
+		}
+		return append(b, ']')
+	case '"':
+		return a.appendCanonicalString(b, at)
+	case '0':
+		return appendCanonicalNumber(b, a.text[n.start:n.end], n.spelling)
+	case 't':
+		return append(b, "true"...)
+	case 'f':
+		return append(b, "false"...)
+	}
+	return append(b, "null"...)
+}
+
+func (a *Arguments) appendCanonicalString(b []byte, at int32) []byte {
+	n := &a.nodes[at]
+	if n.spelling == plain || n.spelling == canonical {
+		return append(b, a.text[n.start-1:n.end+1]...)
+	}
+	return appendText(b, a.str(at))
 }
 
 // appendText writes a JSON string. Broken UTF-8 is hex-coded behind a NUL, which
 // keeps different bytes different.
 func appendText(b []byte, s string) []byte {
-	if plainASCII(s) {
-		return append(append(append(b, '"'), s...), '"')
-	}
 	if !utf8.ValidString(s) {
 		s = "\x00" + hex.EncodeToString([]byte(s))
 	}
-	b, _ = jsontext.AppendQuote(b, s)
+	b, _ = jsontext.AppendQuote(b, s) // errs on broken UTF-8 only
 	return b
-}
-
-// plainASCII: printable ASCII without quote and backslash, which is written as it
-// stands. Eight bytes at a time: long texts are the bulk of most arguments.
-func plainASCII(s string) bool {
-	i := plainPrefix(s)
-	for ; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
-}
-
-// plainPrefix is the length, in whole words of eight bytes, of the part of s that
-// holds only printable ASCII other than quote and backslash.
-func plainPrefix(s string) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
-		quote, slash, del := w^ones*'"', w^ones*'\\', w^ones*0x7f
-		// A byte below 0x20, equal to one of the three, or above 0x7f sets its
-		// high bit; a false alarm only ends the fast part early.
-		if (w|(w-ones*' ')|(quote-ones)|(slash-ones)|(del-ones))&highs != 0 {
-			return i
-		}
-	}
-	return i
-}
-
-type canonicalMember struct {
-	name  string
-	value any
-}
-
-func appendCanonical(b []byte, v any) []byte {
-	switch v := v.(type) {
-	case nil:
-		return append(b, "null"...)
-	case bool:
-		return strconv.AppendBool(b, v)
-	case string:
-		return appendText(b, v)
-	case int64:
-		return strconv.AppendInt(b, v, 10)
-	case uint64:
-		return strconv.AppendUint(b, v, 10)
-	case float64:
-		return appendDouble(b, v)
-	case Inexact:
-		return append(b, v.Text...)
-	case []any:
-		b = append(b, '[')
-		for i, e := range v {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendCanonical(b, e)
-		}
-		return append(b, ']')
-	case map[string]any:
-		var room [12]canonicalMember
-		members := room[:0]
-		for name, value := range v {
-			members = append(members, canonicalMember{name, value})
-		}
-		slices.SortFunc(members, func(x, y canonicalMember) int { return compareUTF16(x.name, y.name) })
-		b = append(b, '{')
-		for i, m := range members {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendText(b, m.name)
-			b = append(b, ':')
-			b = appendCanonical(b, m.value)
-		}
-		return append(b, '}')
-	}
-	// DecodeArguments yields nothing else.
-	return append(b, "null"...)
-}
-
-// appendDouble writes a number as ECMAScript does, which RFC 8785 asks for.
-func appendDouble(b []byte, f float64) []byte {
-	if f == 0 {
-		return append(b, '0')
-	}
-	if abs := math.Abs(f); abs >= 1e-6 && abs < 1e21 {
-		return strconv.AppendFloat(b, f, 'f', -1, 64)
-	}
-	var room [32]byte
-	text := strconv.AppendFloat(room[:0], f, 'e', -1, 64)
-	mantissa, exponent, _ := strings.Cut(string(text), "e")
-	b = append(append(b, mantissa...), 'e', exponent[0])
-	return append(b, strings.TrimLeft(exponent[1:], "0")...)
 }
 
 // compareUTF16 orders names by UTF-16 code units, as RFC 8785 asks. Byte order

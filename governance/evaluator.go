@@ -19,12 +19,12 @@ type Program interface {
 	ReadsReleased() bool
 }
 
-// Input is what one evaluation reads. Building it is cheap: arguments are
-// decoded once per call, everything else on demand.
+// Input is what one evaluation reads. Building it is cheap: what a condition does
+// not ask for is not built. It is not to be kept after Eval.
 type Input struct {
 	Facts  *Facts
 	Call   *Call
-	Args   map[string]any // decoded losslessly: see DecodeArguments
+	Args   *Arguments
 	Config map[string]any
 	Index  int // position of the call in the turn, from 0
 	Count  int // calls in the turn

@@ -41,7 +41,10 @@ func Explain(d CallDecision) string {
 		}
 		return 1
 	})
-	args, _ := DecodeArguments(d.Call)
+	args, err := ReadArguments(d.Call)
+	if err != nil {
+		args = &Arguments{}
+	}
 	for i, leaf := range leaves {
 		branch := "├─ "
 		if i == len(leaves)-1 && len(fired) == 0 {
@@ -74,7 +77,7 @@ func Explain(d CallDecision) string {
 	return b.String()
 }
 
-func ruleLeaves(f Fired, args map[string]any) []string {
+func ruleLeaves(f Fired, args *Arguments) []string {
 	var leaves []string
 	switch {
 	case f.Exempt:
@@ -87,9 +90,9 @@ func ruleLeaves(f Fired, args map[string]any) []string {
 		leaves = append(leaves, fmt.Sprintf("line %d: %s", f.Line, f.If))
 		for _, path := range argumentPaths(f.If) {
 			value := "missing"
-			if v, ok := lookUp(args, strings.Split(path, ".")); ok {
-				value = showValue(v)
-				if _, text := v.(string); text {
+			if at := args.lookUp(strings.Split(path, ".")); at != 0 {
+				value = args.show(at)
+				if args.nodes[at].kind == '"' {
 					value = `"` + value + `"`
 				}
 			}

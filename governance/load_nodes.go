@@ -215,8 +215,8 @@ func (r *reader) plain(n *yaml.Node) any {
 		}
 	case "!!float":
 		if json.Valid([]byte(n.Value)) {
-			if f, ok := exactNumber(n.Value, false).(float64); ok {
-				return f
+			if v := exactNumber(n.Value); v != (Inexact{n.Value}) {
+				return v
 			}
 		}
 	}

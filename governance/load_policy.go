@@ -338,7 +338,11 @@ func (r *reader) arguments(n *yaml.Node) []byte {
 	if n.Kind == yaml.ScalarNode {
 		return []byte(r.text(n))
 	}
-	return appendCanonical(nil, r.plain(n))
+	text, err := json.Marshal(r.plain(n))
+	if err != nil {
+		r.complain(n, "cannot be written as JSON", "")
+	}
+	return text
 }
 
 func (r *reader) requester(n *yaml.Node) Requester {

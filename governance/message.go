@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
 )
 
 // maxShown bounds a value shown in a message, in bytes.
@@ -19,8 +21,8 @@ type template struct {
 }
 
 type templatePart struct {
-	text string   // literal text, or
-	path []string // the placeholder's path
+	text string   // literal text or a config value, or
+	path []string // the path of a placeholder that each call fills
 }
 
 // parseTemplate checks every placeholder; args cannot be checked before a call.
@@ -47,12 +49,15 @@ func parseTemplate(raw string, config map[string]any) (*template, error) {
 		if !ok {
 			return nil, fmt.Errorf("message: ${%s} is nothing that a message can show", inside)
 		}
+		part := templatePart{path: path}
 		if root == "config" {
-			if _, found := lookUp(config, path[1:]); !found {
+			v, found := lookUp(config, path[1:])
+			if !found {
 				return nil, fmt.Errorf("message: ${%s} does not exist", inside)
 			}
+			part = templatePart{text: showValue(v)}
 		}
-		t.parts = append(t.parts, templatePart{path: path})
+		t.parts = append(t.parts, part)
 		rest = tail
 	}
 }
@@ -67,26 +72,22 @@ func (t *template) render(in *Input) string {
 			b.WriteString(p.text)
 			continue
 		}
-		var v any
-		found := true
 		switch p.path[0] {
 		case "args":
-			v, found = lookUp(in.Args, p.path[1:])
-		case "config":
-			v, found = lookUp(in.Config, p.path[1:])
+			at := in.Args.lookUp(p.path[1:])
+			if at == 0 {
+				return t.raw
+			}
+			b.WriteString(in.Args.show(at))
 		case "call":
-			v = in.Call.Name
+			b.WriteString(showText(in.Call.Name))
 		case "requester":
-			v = in.Facts.Requester.ID
+			b.WriteString(showText(in.Facts.Requester.ID))
 		case "workspace":
-			v = in.Facts.Workspace
+			b.WriteString(showText(in.Facts.Workspace))
 		case "domain":
-			v = in.Facts.Domain
+			b.WriteString(showText(in.Facts.Domain))
 		}
-		if !found {
-			return t.raw
-		}
-		b.WriteString(showValue(v))
 	}
 	return b.String()
 }
@@ -105,16 +106,31 @@ func lookUp(m map[string]any, path []string) (any, bool) {
 	return v, true
 }
 
+// show is one argument as text for people.
+func (a *Arguments) show(at int32) string {
+	switch a.nodes[at].kind {
+	case '"', '0':
+		return showValue(a.value(at))
+	}
+	return showText(string(a.appendCanonical(nil, at)))
+}
+
+// showValue is a value as text for people: a decimal number without an exponent,
+// lists and mappings as JSON.
 func showValue(v any) string {
 	switch v := v.(type) {
 	case string:
 		return showText(v)
-	case int:
-		return strconv.Itoa(v)
+	case Inexact:
+		return showText(v.Text)
 	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+		return showText(strconv.FormatFloat(v, 'f', -1, 64))
 	}
-	return showText(string(appendCanonical(nil, v)))
+	text, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return showText(fmt.Sprint(v)) // no file or request holds such a value
+	}
+	return showText(string(text))
 }
 
 // showText escapes what a reader could not see or what would move other text.

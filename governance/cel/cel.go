@@ -35,8 +35,9 @@ const (
 
 // Evaluator compiles conditions. Safe for concurrent use.
 type Evaluator struct {
-	base    *cel.Env // everything but args
-	dynamic *cel.Env // with args of unknown shape
+	base  *cel.Env // everything but args
+	open  *cel.Env // with args of unknown shape, read by name
+	whole *cel.Env // with args as a map
 }
 
 var _ interface {
@@ -71,11 +72,15 @@ func New() (*Evaluator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cel environment: %w", err)
 	}
-	dynamic, err := base.Extend(cel.Variable("args", cel.MapType(cel.StringType, cel.DynType)))
+	open, _, err := typed(base, &shape{want: wantObject, fields: map[string]*shape{}, open: true}, nil)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := base.Extend(cel.Variable("args", cel.MapType(cel.StringType, cel.DynType)))
 	if err != nil {
 		return nil, fmt.Errorf("cel environment: %w", err)
 	}
-	return &Evaluator{base: base, dynamic: dynamic}, nil
+	return &Evaluator{base: base, open: open, whole: whole}, nil
 }
 
 // Compile implements governance.Evaluator.
@@ -143,7 +148,7 @@ func (e *Evaluator) Constant(expr string) (value, constant bool) {
 }
 
 // check parses, brings args["name"] into the form args.name and type-checks.
-func (e *Evaluator) check(expr string, schema []byte) (*cel.Ast, *cel.Env, error) {
+func (e *Evaluator) check(expr string, schema []byte) (checked *cel.Ast, env *cel.Env, err error) {
 	if strings.TrimSpace(expr) == "" {
 		return nil, nil, errors.New("the expression is empty")
 	}
@@ -152,23 +157,33 @@ func (e *Evaluator) check(expr string, schema []byte) (*cel.Ast, *cel.Env, error
 		return nil, nil, explain(issues, nil)
 	}
 	use := constantIndexes(parsed.NativeRep().Expr())
-	env, types_ := e.dynamic, (*provider)(nil)
-	if root := readSchema(schema); root != nil && !use.whole {
-		types_ = newProvider(e.base.CELTypeProvider().(*provider).Registry, root, use.tested)
-		var err error
-		env, err = e.base.Extend(cel.CustomTypeProvider(types_), cel.Variable("args", types.NewObjectType(argsType)))
-		if err != nil {
-			return nil, nil, fmt.Errorf("cel environment: %w", err)
+	env = e.open
+	var known *provider
+	if use.whole {
+		env = e.whole
+	} else if root := readSchema(schema); root != nil {
+		if env, known, err = typed(e.base, root, use.tested); err != nil {
+			return nil, nil, err
 		}
 	}
-	checked, issues := env.Check(parsed)
+	checked, issues = env.Check(parsed)
 	if issues.Err() != nil {
-		return nil, nil, explain(issues, types_)
+		return nil, nil, explain(issues, known)
 	}
 	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
 		return nil, nil, fmt.Errorf("the expression is a %s; a condition is true or false", cel.FormatCELType(t))
 	}
 	return checked, env, nil
+}
+
+// typed extends an environment by args of a shape.
+func typed(base *cel.Env, root *shape, tested map[string]bool) (*cel.Env, *provider, error) {
+	p := newProvider(base.CELTypeProvider().(*provider).Registry, root, tested)
+	env, err := base.Extend(cel.CustomTypeProvider(p), cel.Variable("args", types.NewObjectType(argsType)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("cel environment: %w", err)
+	}
+	return env, p, nil
 }
 
 // explain turns cel-go's issues into one line; a misspelt argument names the

@@ -66,7 +66,11 @@ func (a *activation) called(_ string, args ...ref.Val) ref.Val {
 			if partial == nil {
 				return types.True
 			}
-			holds, err := contains(a.turn().arguments(list[i].Arguments), partial)
+			args, err := a.turn().arguments(list[i].Arguments)
+			if err != nil {
+				return types.WrapErr(err)
+			}
+			holds, err := contains(args, partial)
 			if err != nil {
 				return types.WrapErr(err)
 			}
@@ -78,25 +82,28 @@ func (a *activation) called(_ string, args ...ref.Val) ref.Val {
 	return types.False
 }
 
-// arguments of a released call, decoded once a turn. What is no JSON object can
+// arguments of a released call, read once a turn. What is no JSON object can
 // only have come from a custom tool.
-func (t *turn) arguments(text string) map[string]any {
-	if args, ok := t.decoded[text]; ok {
-		return args
+func (t *turn) arguments(text string) (*governance.Arguments, error) {
+	if args := t.read[text]; args != nil {
+		return args, nil
 	}
-	args, err := governance.DecodeArguments(governance.Call{Arguments: text})
+	args, err := governance.ReadArguments(governance.Call{Arguments: text})
 	if err != nil {
-		args = map[string]any{"input": text}
+		args, err = governance.ReadArguments(governance.Call{Form: governance.FormCustom, Arguments: text})
 	}
-	if t.decoded == nil {
-		t.decoded = map[string]map[string]any{}
+	if err != nil {
+		return nil, err
 	}
-	t.decoded[text] = args
-	return args
+	if t.read == nil {
+		t.read = map[string]*governance.Arguments{}
+	}
+	t.read[text] = args
+	return args, nil
 }
 
 // contains: every entry of partial is in args, numbers compared by value.
-func contains(args map[string]any, partial traits.Mapper) (bool, error) {
+func contains(args *governance.Arguments, partial traits.Mapper) (bool, error) {
 	to := adapter{registryForValues}
 	for it := partial.Iterator(); it.HasNext() == types.True; {
 		key := it.Next()
@@ -104,7 +111,7 @@ func contains(args map[string]any, partial traits.Mapper) (bool, error) {
 		if !ok {
 			return false, errors.New("called: argument names are strings")
 		}
-		have, ok := args[string(name)]
+		have, ok := args.Get(string(name))
 		if !ok {
 			return false, nil
 		}

@@ -321,19 +321,25 @@ func fieldOf(object, field string, s *shape, t *types.Type) *types.FieldType {
 	return &types.FieldType{
 		Type: t,
 		IsSet: func(target any) bool {
-			m, ok := target.(map[string]any)
-			if !ok {
-				return false
+			switch from := target.(type) {
+			case *governance.Arguments:
+				return from.Has(field)
+			case map[string]any:
+				_, ok := from[field]
+				return ok
 			}
-			_, ok = m[field]
-			return ok
+			return false
 		},
-		GetFrom: func(target any) (any, error) {
-			m, ok := target.(map[string]any)
-			if !ok {
+		GetFrom: func(target any) (v any, err error) {
+			ok := false
+			switch from := target.(type) {
+			case *governance.Arguments:
+				v, ok = from.Get(field)
+			case map[string]any:
+				v, ok = from[field]
+			default:
 				return nil, fmt.Errorf("%s is %s where the tool's schema says an object", object, jsonWord(target))
 			}
-			v, ok := m[field]
 			if !ok {
 				return nil, fmt.Errorf("no such key: %s", field)
 			}

@@ -27,7 +27,7 @@ func evalWith(t testing.TB, expr, schema, args string, change func(*governance.I
 	p, err := evaluator(t).Compile(expr, raw)
 	require.NoError(t, err, expr)
 	call := governance.Call{ID: "call_1", Name: "process_refund", Form: governance.FormFunction, Arguments: args}
-	decoded, err := governance.DecodeArguments(call)
+	decoded, err := governance.ReadArguments(call)
 	require.NoError(t, err)
 	in := &governance.Input{Facts: &governance.Facts{Workspace: "w", Now: time.Date(2026, 1, 2, 16, 30, 0, 0, time.UTC)}, Call: &call, Args: decoded,
 		Config: map[string]any{"limit": int64(500)}, Count: 1}

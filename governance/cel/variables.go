@@ -117,8 +117,8 @@ func (a *activation) turn() *turn {
 }
 
 type turn struct {
-	words   *words // the requester's own, once asked for
-	decoded map[string]map[string]any
+	words *words                           // the requester's own, once asked for
+	read  map[string]*governance.Arguments // of released calls, by their text
 }
 
 // adapter brings arguments into CEL, keeping numbers that cannot be held exactly
@@ -128,6 +128,14 @@ type adapter struct{ *types.Registry }
 // NativeToValue implements types.Adapter.
 func (a adapter) NativeToValue(v any) ref.Val {
 	switch v := v.(type) {
+	case string:
+		return types.String(v)
+	case int64:
+		return types.Int(v)
+	case float64:
+		return types.Double(v)
+	case *governance.Arguments:
+		return types.NewStringInterfaceMap(a, v.Map())
 	case map[string]any:
 		return types.NewStringInterfaceMap(a, v)
 	case []any:
