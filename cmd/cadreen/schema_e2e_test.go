@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 )
@@ -49,6 +50,7 @@ var loadSchemas = sync.OnceValues(func() (*schemas, error) {
 // there.
 func checkSchema(t *testing.T, r reply) {
 	t.Helper()
+	checkStrict(t, r)
 	s, err := loadSchemas()
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -70,6 +72,19 @@ func checkSchema(t *testing.T, r reply) {
 		default:
 			valid(t, s.chunk, payload)
 		}
+	}
+}
+
+// checkStrict asserts that every JSON text of a reply is one value that all
+// readers read alike: no name twice, valid UTF-8, nothing behind it.
+func checkStrict(t *testing.T, r reply) {
+	t.Helper()
+	texts := []string{r.body}
+	if strings.HasPrefix(r.header.Get("Content-Type"), "text/event-stream") {
+		texts = payloads(r.body)
+	}
+	for _, text := range texts {
+		require.True(t, text == "[DONE]" || jsontext.Value(text).IsValid(), "not strict JSON: %s", text)
 	}
 }
 

@@ -179,9 +179,11 @@ type outcome struct {
 }
 
 // added are the top-level fields of a good answer, with a leading comma.
-func (o outcome) added() []byte {
-	b := o.ids()
-	b = append(b, `,"gate":`...)
+func (o outcome) added() []byte { return append(o.ids(), o.ending()...) }
+
+// ending are the added fields that are known at the end only.
+func (o outcome) ending() []byte {
+	b := append([]byte(nil), `,"gate":`...)
 	b = openai.Quote(b, string(o.gate))
 	b = append(b, `,"status":`...)
 	b = openai.Quote(b, statusOf(o.gate))

@@ -114,25 +114,81 @@ func (e *ending) emit(q queued) error {
 			frame, end = b.Bytes(), q.pieceEnd
 		}
 	}
+	if frame == nil {
+		return e.close(q.finish, nil)
+	}
+	if slices.ContainsFunc(q.finish, e.speaks) {
+		return e.spoken(frame, q)
+	}
+	return e.out.write(insert(frame, end, e.finishes(q)))
+}
+
+// finishes notes what a frame that goes out now opens and ends, and answers the
+// fields that are added to it.
+func (e *ending) finishes(q queued) (extra []byte) {
+	for _, c := range q.roles {
+		e.choice(c).role = true
+	}
+	for _, c := range q.finish {
+		e.closed[c] = true
+		if c == e.last {
+			extra = e.fields(e.outcome, q.named)
+		}
+	}
+	return extra
+}
+
+// spoken writes a frame that ends a choice of whose calls something is said:
+// its text, what is said, its finish and usage, in this order.
+func (e *ending) spoken(frame []byte, q queued) error {
+	f, err := sse.NewReader(bytes.NewReader(frame), len(frame)+1).Next()
+	if err != nil {
+		return err
+	}
+	var v openai.View
+	if err := v.Parse(f.Data); err != nil {
+		return err
+	}
+	var edits []openai.Edit
+	text := false
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		if !slices.Contains(q.finish, ch.Index) || !ch.Finish.Present() {
+			continue
+		}
+		text = text || ch.HasText && e.speaks(ch.Index)
+		edits = append(edits, openai.Edit{Span: ch.Finish, With: []byte("null")})
+	}
+	if text {
+		var usage []byte
+		if v.Usage.Present() {
+			usage = append([]byte(`,"usage":`), v.Usage.Of(v.Data)...)
+			edits = append(edits, v.Cut("usage")...)
+		}
+		for _, c := range q.roles {
+			e.choice(c).role = true
+		}
+		if err := e.out.write(f.Replace(nil, openai.Splice(nil, f.Data, edits...))); err != nil {
+			return err
+		}
+		return e.close(q.finish, usage)
+	}
+	// The model's frame stays, with the reasons that fit what went out.
+	edits = edits[:0]
 	for _, c := range q.finish {
 		if err := e.words(c); err != nil {
 			return err
 		}
 	}
-	if frame == nil {
-		return e.finish(q.finish)
-	}
-	for _, c := range q.choice {
-		e.choice(c).role = true
-	}
-	var extra []byte
-	for _, c := range q.finish {
-		e.closed[c] = true
-		if c == e.last {
-			extra = e.outcome.added()
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		if reason := e.reason(ch.Index); reason != "" && slices.Contains(q.finish, ch.Index) {
+			edits = append(edits, openai.Edit{Span: ch.Finish, With: openai.Quote(nil, reason)})
 		}
 	}
-	return e.out.write(e.refinished(insert(frame, end, extra), q.finish))
+	at := v.Object.End - 1
+	edits = append(edits, openai.Edit{Span: openai.Span{Start: at, End: at}, With: e.finishes(q)})
+	return e.out.write(f.Replace(nil, openai.Splice(nil, f.Data, edits...)))
 }
 
 // speaks says whether a choice's calls do not leave as they came.
@@ -177,35 +233,15 @@ func (e *ending) reason(choice int) string {
 	return finishOf(released(e.turn, choice))
 }
 
-// refinished gives the choices of a finish frame the reason that fits what went
-// out of them. The rest of the model's frame, its usage too, stays.
-func (e *ending) refinished(frame []byte, choices []int) []byte {
-	if !slices.ContainsFunc(choices, e.speaks) {
-		return frame
-	}
-	f, err := sse.NewReader(bytes.NewReader(frame), len(frame)+1).Next()
-	if err != nil {
-		return frame
-	}
-	var v openai.View
-	if err := v.Parse(f.Data); err != nil {
-		return frame
-	}
-	var edits []openai.Edit
-	for i := range v.Choices {
-		ch := &v.Choices[i]
-		if reason := e.reason(ch.Index); reason != "" && slices.Contains(choices, ch.Index) {
-			edits = append(edits, openai.Edit{Span: ch.Finish, With: openai.Quote(nil, reason)})
-		}
-	}
-	return f.Replace(nil, openai.Splice(nil, f.Data, edits...))
-}
-
-// finish writes finishes of our own.
-func (e *ending) finish(choices []int) error {
-	for _, choice := range choices {
+// close says what is to be said of choices and writes finishes of our own, the
+// last of them with these further members.
+func (e *ending) close(choices []int, members []byte) error {
+	for i, choice := range choices {
 		if e.closed[choice] {
 			continue
+		}
+		if err := e.words(choice); err != nil {
+			return err
 		}
 		e.closed[choice] = true
 		c := e.choice(choice)
@@ -214,8 +250,11 @@ func (e *ending) finish(choices []int) error {
 			reason = cmp.Or(c.reason, "stop")
 		}
 		var extra []byte
+		if i == len(choices)-1 {
+			extra = members
+		}
 		if choice == e.last {
-			extra = e.outcome.added()
+			extra = append(slices.Clip(extra), e.outcome.added()...)
 		}
 		if err := e.out.write(e.id.chunk(choice, e.opening(c), reason, extra)); err != nil {
 			return err
@@ -233,12 +272,4 @@ func (e *ending) opening(c *choiceState) []byte {
 }
 
 // missingFinishes ends the choices that the model forgot to finish.
-func (e *ending) missingFinishes() error {
-	missing := e.unfinished()
-	for _, c := range missing {
-		if err := e.words(c); err != nil {
-			return err
-		}
-	}
-	return e.finish(missing)
-}
+func (e *ending) missingFinishes() error { return e.close(e.unfinished(), nil) }

@@ -18,7 +18,8 @@ func (s *stream) edited(f sse.Frame) (frame []byte, end int) {
 	} else {
 		s.edits = append(s.edits, idEdit(v, s.id))
 	}
-	if !s.started {
+	s.named = !s.started
+	if s.named {
 		at := v.Object.End - 1
 		s.edits = append(s.edits, openai.Edit{Span: openai.Span{Start: at, End: at}, With: s.plain().ids()})
 		s.started = true
@@ -37,14 +38,13 @@ func (s *stream) framed(f sse.Frame) (frame []byte, end int) {
 	return s.frame, bytes.LastIndexByte(s.frame, '}')
 }
 
-// remainder is what is left of a chunk without its calls: its text if it has
-// some, else its finish and usage; nil if a client would miss nothing of it.
+// remainder is what is left of a chunk without its calls; nil if a client would
+// miss nothing of it.
 func (s *stream) remainder(f sse.Frame) ([]byte, int) {
 	v := &s.view
-	keep, text := v.Usage.Present(), false
+	keep := v.Usage.Present()
 	for i := range v.Choices {
 		ch := &v.Choices[i]
-		text = text || ch.HasText
 		keep = keep || ch.HasText || len(ch.Calls) == 0 && !ch.HasLegacy || ch.FinishReason != ""
 		var cut []openai.Span
 		if len(ch.Calls) > 0 {
@@ -59,14 +59,6 @@ func (s *stream) remainder(f sse.Frame) ([]byte, int) {
 	}
 	if !keep {
 		return nil, 0
-	}
-	if text {
-		// What is said about the calls goes between this text and the finish.
-		for i := range v.Choices {
-			if ch := &v.Choices[i]; ch.FinishReason != "" {
-				s.edits = append(s.edits, openai.Edit{Span: ch.Finish, With: []byte("null")})
-			}
-		}
 	}
 	frame, end := s.framed(f)
 	return bytes.Clone(frame), end

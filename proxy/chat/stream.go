@@ -30,7 +30,8 @@ type stream struct {
 	queue   []queued
 	kept    int64
 	choices map[int]*choiceState
-	started bool // a chunk has gone out, our ids in it
+	started bool // a chunk has been edited, our ids in it
+	named   bool // our ids are in the chunk at hand
 	known   bool // created and model are the model's own
 }
 
@@ -38,6 +39,7 @@ type choiceState struct {
 	role     bool // the assistant role has gone out
 	text     bool // text has gone out or waits in the queue
 	finished bool
+	closed   bool // the finish has gone out
 	waits    bool // text waits in the queue: later text must wait too
 	reason   string
 }
@@ -51,6 +53,8 @@ type queued struct {
 	end    int    // where added fields go in frame
 	// pieceEnd is where they go in the piece.
 	pieceEnd int
+	roles    []int // choices whose role is in the frame
+	named    bool  // our ids are in the frame
 }
 
 // stream serves a streamed reply: text goes out as it comes, everything that
@@ -164,8 +168,8 @@ const errFrame = "the model sent a frame that cannot be read: "
 // take handles one frame.
 func (s *stream) take(f sse.Frame) error {
 	if f.Data == nil {
-		if f.Odd || len(f.Event) > 0 {
-			return nil // not a frame of chat completions
+		if f.Odd || len(f.Event) > 0 || !f.Complete {
+			return nil // not a frame of chat completions, or half a comment, which would swallow what follows
 		}
 		return s.pass(f.Raw)
 	}
@@ -245,8 +249,20 @@ func (s *stream) note(v *openai.View) {
 	for i := range v.Choices {
 		ch := &v.Choices[i]
 		c := s.choice(ch.Index)
-		c.role = c.role || ch.Role.Present()
 		c.text = c.text || hasWords(v.Data, ch)
+		if !c.role && ch.Role.Present() {
+			c.role = true
+			s.beat()
+		}
+	}
+}
+
+// finish is note for a chunk that ends choices, or none.
+func (s *stream) finish(v *openai.View, choices []int) {
+	s.note(v)
+	for _, c := range choices {
+		s.choice(c).closed = true
+		s.beat()
 	}
 }
 
@@ -257,12 +273,15 @@ func hasWords(data []byte, ch *openai.ChoiceView) bool {
 // later handles the chunks that are not plain text: calls, finishes, usage, and
 // everything that comes after the first of what waits.
 func (s *stream) later(v *openai.View, f sse.Frame, frame []byte, end int, carries, waits bool) error {
-	q := queued{piece: -1, end: end, pieceEnd: end}
+	q := queued{piece: -1, end: end, pieceEnd: end, named: s.named}
 	last := false
 	for i := range v.Choices {
 		ch := &v.Choices[i]
 		c := s.choice(ch.Index)
 		q.choice = append(q.choice, ch.Index)
+		if ch.Role.Present() {
+			q.roles = append(q.roles, ch.Index)
+		}
 		if ch.FinishReason != "" {
 			c.finished, c.reason = true, ch.FinishReason
 			s.coll.finishing[ch.Index] = ch.FinishReason
@@ -275,12 +294,10 @@ func (s *stream) later(v *openai.View, f sse.Frame, frame []byte, end int, carri
 		case len(v.Choices) == 0 && len(s.queue) > 0:
 			// usage goes after the calls and the finish
 		case last && len(s.queue) == 0:
-			o := s.plain()
-			s.note(v)
-			s.beat()
-			return s.pass(insert(frame, end, o.added()))
+			s.finish(v, q.finish)
+			return s.pass(insert(frame, end, s.fields(s.plain(), s.named)))
 		case !last:
-			s.note(v)
+			s.finish(v, q.finish)
 			return s.pass(frame)
 		}
 	}
@@ -352,18 +369,22 @@ func callChoices(v *openai.View) []int {
 }
 
 // beat tells the writer what a heartbeat is from now on: an empty delta of the
-// first choice that the client still reads.
+// first choice that has not ended for the client. The first one opens it.
 func (s *stream) beat() {
-	choice, c := 0, s.choices[0]
-	for c != nil && c.finished && len(s.queue) == 0 {
-		choice++
-		c = s.choices[choice]
-		if choice >= s.t.req.N {
-			s.out.heartbeat(nil)
-			return
+	for choice := range s.t.req.N {
+		c := s.choices[choice]
+		if c != nil && c.closed {
+			continue
 		}
+		next := s.id.chunk(choice, textDelta("", false), "", nil)
+		first := next
+		if c == nil || !c.role {
+			first = s.id.chunk(choice, textDelta("", true), "", nil)
+		}
+		s.out.heartbeat(first, next)
+		return
 	}
-	s.out.heartbeat(s.id.chunk(choice, textDelta("", c == nil || !c.role), "", nil))
+	s.out.heartbeat(nil, nil)
 }
 
 // plain is the outcome of a turn without held calls.
@@ -371,6 +392,14 @@ func (s *stream) plain() outcome {
 	o := outcome{conversation: s.t.found.Conversation, trace: s.t.caller.TraceID, gate: governance.GateOK}
 	o.next = (&asker{}).next(o.gate, nil)
 	return o
+}
+
+// fields tell how a turn ended, for a frame that our ids are in, or not.
+func (s *stream) fields(o outcome, named bool) []byte {
+	if named {
+		return o.ending()
+	}
+	return o.added()
 }
 
 // pass writes a frame now.

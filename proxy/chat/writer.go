@@ -13,10 +13,12 @@ type writer struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController
 	beat  []byte // the next heartbeat, nil for none
+	then  []byte // those after it
 	style string
 	every time.Duration
 	timer *time.Timer
 	ended bool
+	fresh bool // something was written since the last flush
 	// waits: nothing has gone out, headers neither; frames gather in early
 	// until open is called.
 	waits  bool
@@ -59,14 +61,16 @@ func (o *writer) opened() bool {
 	return !o.waits
 }
 
-// heartbeat sets what is sent in silence, nil for nothing.
-func (o *writer) heartbeat(frame []byte) {
+// heartbeat sets what is sent in silence, nil for nothing: first once, then
+// again and again.
+func (o *writer) heartbeat(first, then []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if frame != nil && o.style == HeartbeatComment {
-		frame = []byte(": keep-alive\n\n")
+	if first != nil && o.style == HeartbeatComment {
+		first = []byte(": keep-alive\n\n")
+		then = first
 	}
-	o.beat = frame
+	o.beat, o.then = first, then
 }
 
 // write sends one frame; it may stay in the buffer until flush.
@@ -80,16 +84,22 @@ func (o *writer) write(frame []byte) error {
 		o.early = append(o.early, frame...)
 		return nil
 	}
+	o.fresh = true
 	if _, err := o.w.Write(frame); err != nil {
 		o.broken = errors.Join(errGone, err)
 	}
 	return o.broken
 }
 
-// flush sends what is buffered.
+// flush sends what is buffered. Frames of the model's that wait for a decision
+// are silence for the client: without anything to send the heartbeat comes.
 func (o *writer) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.fresh {
+		return
+	}
+	o.fresh = false
 	o.push()
 	if o.timer != nil && !o.ended {
 		o.timer.Reset(o.every)
@@ -137,6 +147,7 @@ func (o *writer) pulse() {
 			o.broken = errors.Join(errGone, err)
 			return
 		}
+		o.beat = o.then
 		o.push()
 	}
 	o.timer.Reset(o.every)
