@@ -23,8 +23,8 @@ type Choice struct {
 }
 
 var (
-	toolNames   = names{"type", "function", "custom", "name"}
-	choosyNames = names{"type", "function", "custom", "name", "allowed_tools"}
+	toolNames     = names{"type", "function", "custom", "name"}
+	choiceMembers = names{"type", "function", "custom", "name", "allowed_tools"}
 )
 
 func (r *Request) readTools(tools, functions Span) error {
@@ -185,8 +185,9 @@ func (d *document) chosen(v Span, mode string) (c Choice, err error) {
 				return c, &FieldError{string(name), "an object is needed"}
 			}
 			inner = d.named(o.Value)
+		case "allowed_tools":
 		default:
-			err = choosyNames.miss(name)
+			err = choiceMembers.miss(name)
 		}
 	}
 	if inner != "" {
