@@ -1,7 +1,11 @@
 package chat
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"cadreen/governance"
 	"cadreen/proxy/openai"
@@ -119,7 +123,7 @@ func (c *collector) whole(data []byte, ch *openai.ChoiceView) {
 		call := c.sealed.Start(ch.Index, form(v))
 		cc.order = append(cc.order, call)
 		fill(call, data, v)
-		call.Whole(data[v.Span.Start+1 : v.Span.End-1])
+		call.Whole(unplaced(v.Span.Of(data)))
 	}
 	if ch.HasLegacy {
 		v := &ch.Legacy
@@ -127,6 +131,37 @@ func (c *collector) whole(data []byte, ch *openai.ChoiceView) {
 		fill(cc.legacy, data, v)
 		cc.legacy.Whole(data[v.Span.Start+1 : v.Span.End-1])
 	}
+}
+
+// unplaced are the members of a call object as they stand between its braces,
+// without an index: some servers put one into JSON replies too, and a call that
+// leaves on its own gets the index of its new place.
+func unplaced(object []byte) []byte {
+	d := jsontext.NewDecoder(bytes.NewReader(object), jsontext.AllowInvalidUTF8(true))
+	end := int64(1) // of what stands before the member
+	if _, err := d.ReadToken(); err != nil {
+		return object[1 : len(object)-1] // cannot happen: the reply was scanned
+	}
+	for d.PeekKind() == '"' {
+		name, _ := d.ReadToken()
+		found := name.String() == "index"
+		if d.SkipValue() != nil {
+			break // cannot happen either
+		}
+		next := d.InputOffset()
+		if !found {
+			end = next
+			continue
+		}
+		// One comma goes with it: the one before it, or else the one behind it.
+		rest := object[next : len(object)-1]
+		if end == 1 {
+			rest = bytes.TrimLeft(rest, " \t\r\n")
+			rest = bytes.TrimLeft(bytes.TrimPrefix(rest, []byte(",")), " \t\r\n")
+		}
+		return slices.Concat(object[1:end], rest)
+	}
+	return object[1 : len(object)-1]
 }
 
 func form(v *openai.CallView) governance.Form { return governance.Form(v.Form) }

@@ -42,6 +42,7 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 			coll.whole(body, ch)
 		}
 	}
+	sealJSON(&v, coll)
 	if err := coll.full(); err != nil {
 		return false, fault.Wrap(err, fault.ServiceUnavailable, "the model's reply holds too much: %v", err)
 	}
@@ -71,7 +72,6 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 // say so, nil where the model is to be asked again.
 func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View, coll *collector) ([]openai.Edit, outcome, error) {
 	coll.truncate()
-	sealJSON(v, coll)
 	plan, err := h.decide(ctx, t, coll)
 	if err != nil {
 		return nil, outcome{}, err
@@ -195,7 +195,12 @@ func replaced(v *openai.View, ch *openai.ChoiceView, calls []governance.Release,
 		content = append([]byte(`"content":`), content...)
 	}
 	edits = append(edits, v.CutMembers(ch.Message, content, cut...)...)
-	return append(edits, openai.Edit{Span: ch.Finish, With: openai.Quote(nil, finishOf(calls))}), nil
+	finish := openai.Quote(nil, finishOf(calls))
+	if !ch.Finish.Present() {
+		at := ch.Span.Start + 1 // of a choice that has at least its message
+		return append(edits, openai.Edit{Span: openai.Span{Start: at, End: at}, With: slices.Concat([]byte(`"finish_reason":`), finish, []byte(","))}), nil
+	}
+	return append(edits, openai.Edit{Span: ch.Finish, With: finish}), nil
 }
 
 // released are the released calls of one choice.
