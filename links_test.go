@@ -12,7 +12,6 @@ import (
 
 var (
 	markdownLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	fence        = regexp.MustCompile("(?ms)^```.*?^```\\s*?$")
 	codeSpan     = regexp.MustCompile("`[^`\n]*`")
 	heading      = regexp.MustCompile(`(?m)^#+ +(.+?) *$`)
 	anchorTag    = regexp.MustCompile(`<a id="([^"]+)">`)
@@ -22,20 +21,16 @@ var (
 // A link inside the project must lead to a file that is there, and to a heading that is in it.
 func TestLinksInTheDocumentsLeadSomewhere(t *testing.T) {
 	checked := 0
-	eachFolder(t, func(dir string) {
-		pages, err := filepath.Glob(filepath.Join(dir, "*.md"))
-		require.NoError(t, err)
-		for _, page := range pages {
-			checked += checkLinks(t, page)
-		}
-	})
+	for _, page := range pages(t) {
+		checked += checkLinks(t, page)
+	}
 	require.NotZero(t, checked)
 }
 
 func checkLinks(t *testing.T, page string) int {
 	t.Helper()
-	text := prose(t, page)
-	links := markdownLink.FindAllStringSubmatch(text, -1)
+	prose, _ := readPage(t, page) // in code, brackets are not links
+	links := markdownLink.FindAllStringSubmatch(codeSpan.ReplaceAllString(prose, ""), -1)
 	for _, link := range links {
 		target := link[1]
 		if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
@@ -57,25 +52,16 @@ func checkLinks(t *testing.T, page string) int {
 	return len(links)
 }
 
-// prose is a page without its code, in which brackets are not links.
-func prose(t *testing.T, page string) string {
-	t.Helper()
-	text, err := os.ReadFile(page)
-	require.NoError(t, err)
-	return codeSpan.ReplaceAllString(fence.ReplaceAllString(string(text), ""), "")
-}
-
 // anchors are the names that a link into a page may end in: its headings as they are usually turned into ids, and ids set by hand.
 func anchors(t *testing.T, page string) map[string]bool {
 	t.Helper()
-	text, err := os.ReadFile(page)
-	require.NoError(t, err)
+	prose, _ := readPage(t, page)
 	found := make(map[string]bool)
-	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(string(text), ""), -1) {
+	for _, m := range heading.FindAllStringSubmatch(prose, -1) {
 		slug := notInSlug.ReplaceAllString(strings.ToLower(m[1]), "")
 		found[strings.ReplaceAll(slug, " ", "-")] = true
 	}
-	for _, m := range anchorTag.FindAllStringSubmatch(string(text), -1) {
+	for _, m := range anchorTag.FindAllStringSubmatch(prose, -1) {
 		found[m[1]] = true
 	}
 	return found
