@@ -32,6 +32,9 @@ type Main struct {
 	LogLevel slog.Level
 	// Grace is how long Close waits for open turns: 30 s.
 	Grace time.Duration
+	// Offset is added to the clock that holds and answers go by, for tests that
+	// move time. nil is none; it is called by several goroutines at once.
+	Offset func() time.Duration
 
 	log      *slog.Logger
 	listener net.Listener
@@ -58,7 +61,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 			err = errors.Join(err, m.Close())
 		}
 	}()
-	if m.engine, err = openStore(ctx, m.Config.Store); err != nil {
+	if m.engine, err = openStore(ctx, m.Config.Store, m.Offset); err != nil {
 		return err
 	}
 	m.warnAboutDurability(ctx)
@@ -147,6 +150,9 @@ func (m *Main) setDefaults() {
 	if m.Grace == 0 {
 		m.Grace = 30 * time.Second
 	}
+	if m.Offset == nil {
+		m.Offset = wallClock
+	}
 	m.log = slog.New(slog.NewTextHandler(m.Stderr, &slog.HandlerOptions{Level: m.LogLevel}))
 	m.failed = make(chan error, 1)
 }
@@ -155,6 +161,7 @@ func (m *Main) newServer(desk *governance.Desk, decider governance.Decider, ring
 	c := m.Config
 	handler := chat.New(chat.Options{
 		Backend: m.backend, Desk: desk, Decider: decider, Logger: m.log,
+		Now: func() time.Time { return time.Now().Add(m.Offset()) },
 		Settings: chat.Settings{
 			Model:               c.Backend.Model,
 			Heartbeat:           c.Stream.Heartbeat.Interval,

@@ -92,7 +92,7 @@ func passthroughNote(cfg *config.Config) string {
 func (d *doctor) store(ctx context.Context, cfg *config.Config) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	engine, err := openStore(ctx, cfg.Store)
+	engine, err := openStore(ctx, cfg.Store, wallClock)
 	if err == nil {
 		defer engine.Close()
 		err = engine.Check(ctx)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"cadreen/proxy/scripted"
 )
 
 const reviewRefunds = `
@@ -18,6 +20,19 @@ rules:
     tools: [process_refund]
     when: [{if: 'args.amount > 100', effect: escalate}]
 `
+
+// escalates brings a conversation to an open escalation and answers where it is
+// decided.
+func escalates(t *testing.T, p *proxyUnderTest, model *scripted.Server, c *talk, call scripted.Call, headers ...string) (asked seen, place string) {
+	t.Helper()
+	model.Next(turnOf(c.stream, "", call))
+	asked = p.post(c.body(), headers...).read(t)
+	asked.silent(t)
+	require.Equal(t, "escalate", asked.gate)
+	require.Len(t, asked.pending, 1)
+	require.NoError(t, json.Unmarshal(asked.pending[0]["approve_url"], &place))
+	return asked, place
+}
 
 // resolve sends a reviewer's decision to the address that the reply named.
 func resolve(t *testing.T, approveURL, decision, key string) (int, string) {

@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,7 +61,17 @@ type setup struct {
 	model   string // backend.model
 	policy  string // YAML of one policy file
 	yaml    string // further settings
+	// passthrough is backend.auth: passthrough.
+	passthrough bool
+	clock       *clock // nil is the real one
 }
+
+// clock is time that a test moves.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) forward(d time.Duration) { c.offset.Add(int64(d)) }
+
+func (c *clock) read() time.Duration { return time.Duration(c.offset.Load()) }
 
 // file writes the settings and answers their path.
 func (s setup) file(t *testing.T) string {
@@ -70,7 +82,7 @@ func (s setup) file(t *testing.T) string {
 	}
 	text := "listen: 127.0.0.1:0\nstore: {url: '" + s.store + "', relaxed: true}\n" + keysYAML + s.yaml
 	if s.backend != "" {
-		text += "\nbackend: {url: '" + s.backend + "', model: '" + s.model + "'}\n"
+		text += "\nbackend: {url: '" + s.backend + "', model: '" + s.model + "'" + map[bool]string{true: ", auth: passthrough"}[s.passthrough] + "}\n"
 	}
 	if s.policy != "" {
 		policies := filepath.Join(folder, "policies")
@@ -99,6 +111,9 @@ func start(t *testing.T, s setup) *proxyUnderTest {
 	cfg, err := config.Load(s.file(t), nil)
 	require.NoError(t, err)
 	m := &Main{Config: cfg, Stderr: t.Output()}
+	if s.clock != nil {
+		m.Offset = s.clock.read
+	}
 	require.NoError(t, m.Run(t.Context()))
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	return &proxyUnderTest{t: t, url: m.URL() + "/v1", main: m}

@@ -105,7 +105,7 @@ func withKeys(ctx context.Context, p program, f configFlag, create bool, do func
 			return usageError{fmt.Errorf("there is no store at %s: run this where cadreen serve runs, or give its --config", path)}
 		}
 	}
-	engine, err := openStore(ctx, cfg.Store)
+	engine, err := openStore(ctx, cfg.Store, wallClock)
 	if err != nil {
 		return err
 	}

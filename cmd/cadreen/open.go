@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"cadreen/config"
 	"cadreen/proxy/backend"
@@ -15,6 +16,9 @@ import (
 	"cadreen/store/sqlite"
 )
 
+// wallClock is the offset of what runs outside of tests.
+func wallClock() time.Duration { return 0 }
+
 const sqlitePrefix = "sqlite:"
 
 // sqlitePath is the file of a SQLite store.
@@ -22,14 +26,14 @@ func sqlitePath(s config.Store) (string, bool) {
 	return strings.CutPrefix(s.URL.Reveal(), sqlitePrefix)
 }
 
-// openStore opens the engine that store.url names.
-func openStore(ctx context.Context, s config.Store) (store.Engine, error) {
+// openStore opens the engine that store.url names, its clock moved by offset.
+func openStore(ctx context.Context, s config.Store, offset func() time.Duration) (store.Engine, error) {
 	var engine store.Engine
 	var err error
 	if path, ok := sqlitePath(s); ok {
-		engine, err = sqlite.Open(ctx, path)
+		engine, err = sqlite.Open(ctx, path, sqlite.WithOffset(offset))
 	} else {
-		engine, err = redis.Open(ctx, s.URL.Reveal())
+		engine, err = redis.Open(ctx, s.URL.Reveal(), redis.WithOffset(offset))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store.url %s: %w", s.URL, err)
