@@ -5,10 +5,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BIN         := bin/cadreen
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench fmt docs clean
+.PHONY: help build run test race lint bench bench-doc fmt docs clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/cadreen, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/cadreen
@@ -30,8 +30,11 @@ lint: ## check formatting, go vet and staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-bench: ## run the benchmarks, with allocations
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## measure what matters and print one table (BENCHTIME=0.5s for each)
+	@GO=$(GO) bench/run
+
+bench-doc: ## measure, and write the table into docs/benchmarks.md
+	@GO=$(GO) bench/run -doc
 
 fmt: ## format every Go file
 	gofmt -w $$($(GO) list -f '{{.Dir}}' ./...)
@@ -39,6 +42,7 @@ fmt: ## format every Go file
 docs: ## make the generated pages in docs/ anew
 	$(GO) test ./fault -run TestDocsErrorsIsUpToDate -update
 	$(GO) test ./config -run TestDocsSettingsIsUpToDate -update
+	$(GO) test . -run TestAnswerTable -update
 
 clean: ## remove what was built; data and installed packages stay
 	rm -rf bin coverage.*
