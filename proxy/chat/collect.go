@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -27,6 +29,7 @@ type choiceCalls struct {
 	byIndex   map[int]*governance.SealedCall
 	order     []*governance.SealedCall
 	legacy    *governance.SealedCall
+	halves    map[*governance.SealedCall]bool // arguments so far end in half a character
 	irregular bool
 }
 
@@ -58,7 +61,7 @@ func (c *collector) delta(data []byte, ch *openai.ChoiceView) {
 		if !fresh && repeats(data, v) {
 			cc.irregular = true
 		}
-		fill(call, data, v)
+		cc.fill(call, data, v)
 	}
 	if ch.HasLegacy {
 		if cc.legacy == nil {
@@ -66,7 +69,7 @@ func (c *collector) delta(data []byte, ch *openai.ChoiceView) {
 		} else if repeats(data, &ch.Legacy) {
 			cc.irregular = true
 		}
-		fill(cc.legacy, data, &ch.Legacy)
+		cc.fill(cc.legacy, data, &ch.Legacy)
 	}
 }
 
@@ -74,6 +77,11 @@ func (c *collector) delta(data []byte, ch *openai.ChoiceView) {
 func (cc *choiceCalls) find(sealed *governance.Sealed, data []byte, choice int, v *openai.CallView) (call *governance.SealedCall, fresh bool) {
 	id, _ := openai.Unquote(v.ID.Of(data))
 	start := func() *governance.SealedCall {
+		if n := len(cc.order); n == openai.MaxCalls {
+			cc.irregular = true
+			cc.order[n-1].Malform("the model proposed too many calls")
+			return cc.order[n-1]
+		}
 		call := sealed.Start(choice, form(v))
 		cc.order = append(cc.order, call)
 		return call
@@ -122,13 +130,13 @@ func (c *collector) whole(data []byte, ch *openai.ChoiceView) {
 		v := &ch.Calls[i]
 		call := c.sealed.Start(ch.Index, form(v))
 		cc.order = append(cc.order, call)
-		fill(call, data, v)
+		cc.fill(call, data, v)
 		call.Whole(unplaced(v.Span.Of(data)))
 	}
 	if ch.HasLegacy {
 		v := &ch.Legacy
 		cc.legacy = c.sealed.Start(ch.Index, governance.FormLegacy)
-		fill(cc.legacy, data, v)
+		cc.fill(cc.legacy, data, v)
 		cc.legacy.Whole(data[v.Span.Start+1 : v.Span.End-1])
 	}
 }
@@ -168,21 +176,63 @@ func form(v *openai.CallView) governance.Form { return governance.Form(v.Form) }
 
 // fill adds what a fragment says to its call. The index is left out: where a
 // call leaves on its own it gets the index of its new place.
-func fill(call *governance.SealedCall, data []byte, v *openai.CallView) {
+func (cc *choiceCalls) fill(call *governance.SealedCall, data []byte, v *openai.CallView) {
 	for _, m := range v.Outer {
 		call.Member(m.Name, m.Value.Of(data))
 	}
+	// A fragment says its form by its container or its type.
+	kind, _ := openai.Unquote(v.Type.Of(data))
+	if v.Container.Present() && call.Form() != form(v) || kind != "" && kind != string(call.Form()) {
+		call.Malform("the model gave two forms to one call")
+	}
 	if v.Container.Present() {
-		if call.Form() != form(v) {
-			call.Malform("the model gave two forms to one call")
-		}
 		call.Container()
 	}
 	for _, m := range v.Inner {
 		call.Inner(m.Name, m.Value.Of(data))
 	}
 	if v.Arguments.Present() {
-		call.Argument(v.ArgumentsRaw(data))
+		raw := v.ArgumentsRaw(data)
+		call.Argument(raw)
+		cc.pair(call, raw)
+	}
+}
+
+// pair sees to the escapes of half a character in argument fragments. One that
+// is completed by the next fragment is whole only for readers that join before
+// they decode, so the call leaves on its own, its fragments joined. One that is
+// never completed is read in different ways.
+func (cc *choiceCalls) pair(call *governance.SealedCall, raw []byte) {
+	half := cc.halves[call]
+	if !half && bytes.IndexByte(raw, '\\') < 0 || len(raw) == 0 {
+		return
+	}
+	lone := false
+	for at := 0; at < len(raw); {
+		high, low, n := false, false, 1
+		if raw[at] == '\\' {
+			n = 2
+			if raw[at+1] == 'u' {
+				n = 6
+				unit, _ := strconv.ParseUint(string(raw[at+2:at+6]), 16, 16)
+				high, low = unit&0xfc00 == 0xd800, unit&0xfc00 == 0xdc00
+			}
+		}
+		if low && half && at == 0 {
+			cc.irregular = true
+		}
+		lone = lone || low != half
+		half = high
+		at += n
+	}
+	if lone {
+		call.Malform("the arguments hold half a character")
+	}
+	if half && cc.halves == nil {
+		cc.halves = map[*governance.SealedCall]bool{}
+	}
+	if half || cc.halves[call] {
+		cc.halves[call] = half
 	}
 }
 
@@ -194,16 +244,24 @@ func repeats(data []byte, v *openai.CallView) bool {
 	return id != "" || name != ""
 }
 
-// truncate marks the calls of choices that did not end as a call ends.
+// truncate marks the calls of choices that did not end as a call ends. A reason
+// that is not known to be such an end is none: servers have many words for
+// running out of room, time or luck.
 func (c *collector) truncate() {
 	for choice, cc := range c.choices {
-		switch c.finishing[choice] {
-		case "", "length", "content_filter":
+		switch strings.ToLower(c.finishing[choice]) {
+		case "stop", "tool_calls", "function_call", "tool_call", "tool_use", "end_turn", "eos", "eos_token", "stop_sequence":
+		default:
 			for _, call := range cc.order {
 				call.Truncate()
 			}
 			if cc.legacy != nil {
 				cc.legacy.Truncate()
+			}
+		}
+		for call, half := range cc.halves {
+			if half {
+				call.Malform("the arguments hold half a character")
 			}
 		}
 	}
