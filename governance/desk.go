@@ -50,19 +50,6 @@ type Desk struct {
 	escalations *store.Collection[Escalation]
 }
 
-// claim keeps two open holds from being asked about in the same words.
-type claim struct {
-	Hold string `json:"hold"`
-}
-
-// observed is a call that went out through this proxy.
-type observed struct {
-	Released
-	Conversation string `json:"conversation"`
-	Principal    string `json:"principal"`
-	TraceID      string `json:"trace_id"`
-}
-
 // NewDesk builds a desk on a store.
 func NewDesk(engine store.Engine, decider Decider, o DeskOptions) *Desk {
 	if o.ConfirmExpires == 0 {
@@ -86,6 +73,20 @@ func NewDesk(engine store.Engine, decider Decider, o DeskOptions) *Desk {
 	}
 }
 
+// judge is the decider for one judgement, and the version of what it decides by,
+// "" if it has none. Policies that can be exchanged are fixed here, so that the
+// version is the one that decided.
+func (d *Desk) judge() (Decider, string) {
+	decider := d.decider
+	if live, ok := decider.(interface{ Bundle() *Bundle }); ok {
+		decider = live.Bundle()
+	}
+	if v, ok := decider.(interface{ Version() string }); ok {
+		return decider, v.Version()
+	}
+	return decider, ""
+}
+
 // Turn is one reply's calls with the facts they are judged by.
 type Turn struct {
 	TraceID string
@@ -104,10 +105,14 @@ type Plan struct {
 	// Hold is the hold this turn makes, nil if none. Its prompt is not yet set.
 	Hold *Hold
 	held []int // call positions of Hold.Items
-	// Free[i]: call i goes out at once.
+	// Free[i]: call i goes out at once. What is committed is a copy of its own.
 	Free []bool
 	// Said are the calls that go nowhere and are named in the text.
 	Said []int
+
+	free   []bool
+	pieces int    // pieces that were sealed when the turn was judged
+	bundle string // version of the policies that judged it
 }
 
 // Plan decides a turn. Nothing is written.
@@ -117,9 +122,11 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 		return nil, storeFault(err)
 	}
 	t.Facts.Now = now
-	p := &Plan{turn: t, Calls: t.Sealed.Calls()}
+	p := &Plan{turn: t, Calls: t.Sealed.Calls(), pieces: len(t.Sealed.pieces)}
 	p.Decisions = make([]CallDecision, len(p.Calls))
-	p.Free = make([]bool, len(p.Calls))
+	p.free = make([]bool, len(p.Calls))
+	var judge Decider
+	judge, p.bundle = d.judge()
 	for _, choice := range choicesOf(p.Calls) {
 		var at []int
 		var calls []Call
@@ -129,7 +136,7 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 			}
 		}
 		holds := false
-		for j, cd := range d.decider.Decide(t.Facts, calls) {
+		for j, cd := range judge.Decide(t.Facts, calls) {
 			p.Decisions[at[j]] = cd
 			holds = holds || cd.Verdict == Confirm || cd.Verdict == Escalate
 		}
@@ -151,7 +158,7 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 			case cd.Verdict == Allow && asks && !d.o.ReleaseAllowed:
 				p.held = append(p.held, i)
 			case cd.Verdict == Allow:
-				p.Free[i] = true
+				p.free[i] = true
 			default:
 				p.Said = append(p.Said, i)
 			}
@@ -160,13 +167,14 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 			d.fillHold(p)
 		}
 	}
+	p.Free = slices.Clone(p.free)
 	return p, nil
 }
 
 func (d *Desk) newHold(t *Turn, now time.Time) *Hold {
 	f := &t.Facts
 	return &Hold{ID: "hold_" + ulid.Make().String(), Workspace: f.Workspace, Principal: f.Requester.ID,
-		KeyID: f.Requester.KeyID, Conversation: f.Conversation, TraceID: t.TraceID,
+		KeyID: f.Requester.KeyID, Conversation: f.Conversation, Turn: f.Turns, TraceID: t.TraceID,
 		State: StateHeld, Created: now}
 }
 
@@ -182,7 +190,7 @@ func (d *Desk) fillHold(p *Plan) {
 		}
 		switch cd.Verdict {
 		case Allow:
-			it.Answer = AnswerAlong
+			it.Answer, it.By, it.Channel = AnswerAlong, byPolicy, ChannelPolicy
 		case Escalate:
 			it.Escalation = newEscalationID()
 		}
@@ -210,7 +218,7 @@ func (p *Plan) Gate() Gate {
 	}
 	gate := GateOK
 	for i, cd := range p.Decisions {
-		if p.Free[i] {
+		if p.free[i] {
 			return GateOK // what was refused beside it is said in the text
 		}
 		gate = strictest(gate, cd.Verdict.Gate())
@@ -246,32 +254,41 @@ func (h *Hold) asked(a Asked) {
 // ErrClaimed says that another open hold is asked about in the same words.
 var ErrClaimed = errors.New("governance: another open hold has this prompt")
 
+// errUnsealed says that more was written into Sealed after it was judged.
+var errUnsealed = errors.New("governance: the calls changed after they were judged; nothing was released")
+
 // Commit makes a plan durable and answers what may go out now. With a hold, ask
 // is its question; ErrClaimed means that the question must be told apart from
 // another one.
 func (d *Desk) Commit(ctx context.Context, p *Plan, ask Asked) (ReleasedTurn, error) {
-	ws := p.turn.Facts.Workspace
+	sealed := p.turn.Sealed
+	calls := sealed.Calls()
+	if !slices.Equal(calls, p.Calls) || len(sealed.pieces) != p.pieces {
+		return ReleasedTurn{}, errUnsealed
+	}
+	if p.Hold != nil {
+		p.Hold.asked(ask)
+	}
 	for range attempts {
 		ops, err := d.turnOps(p)
 		if err != nil {
 			return ReleasedTurn{}, err
 		}
 		if p.Hold != nil {
-			p.Hold.asked(ask)
 			more, err := d.holdOps(ctx, p)
 			if err != nil {
 				return ReleasedTurn{}, err
 			}
 			ops = append(ops, more...)
 		}
-		err = d.engine.Commit(ctx, ws, ops...)
+		err = d.engine.Commit(ctx, p.turn.Facts.Workspace, ops...)
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
 		if err != nil {
 			return ReleasedTurn{}, storeFault(err)
 		}
-		return p.turn.Sealed.release(p.Free, p.turn.AsCame), nil
+		return sealed.release(calls, p.free, p.turn.AsCame), nil
 	}
 	return ReleasedTurn{}, busy()
 }
@@ -281,20 +298,18 @@ func (d *Desk) turnOps(p *Plan) ([]store.Op, error) {
 	var ops []store.Op
 	for i, call := range p.Calls {
 		r := p.turn.record(call, p.Decisions[i])
-		if p.Free[i] {
-			r.State = StateReleased
+		r.Bundle = p.bundle
+		if p.free[i] {
+			r.State, r.Resolver, r.Channel = StateReleased, byPolicy, ChannelPolicy
 			op, err := d.observe(&p.turn.Facts, p.turn.TraceID, call)
 			if err != nil {
 				return nil, err
 			}
 			ops = append(ops, op)
 		}
-		if p.Hold != nil {
-			for _, h := range p.held {
-				if h == i {
-					r.State, r.Hold, r.Expires = StateHeld, p.Hold.ID, p.Hold.Expires
-				}
-			}
+		if at := slices.Index(p.held, i); at >= 0 {
+			r.State, r.Hold, r.Expires = StateHeld, p.Hold.ID, p.Hold.Expires
+			r.PromptHash, r.Escalation = p.Hold.PromptPrint, p.Hold.Items[at].Escalation
 		}
 		op, err := appendRecord(r)
 		if err != nil {
@@ -316,19 +331,20 @@ func (d *Desk) holdOps(ctx context.Context, p *Plan) ([]store.Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	var errs [2]error
-	var puts [2]store.Op
-	puts[0], errs[0] = d.holds.Create(h.ID, *h, h.index()...)
-	puts[1], errs[1] = d.bytes.Create(h.ID, beside)
-	if err := errors.Join(errs[:]...); err != nil {
+	hold, err := d.holds.Create(h.ID, *h, h.index()...)
+	if err != nil {
 		return nil, err
 	}
-	ops = append(ops, puts[:]...)
+	kept, err := d.bytes.Create(h.ID, beside)
+	if err != nil {
+		return nil, err
+	}
+	ops = append(ops, hold, kept)
 	for i, it := range h.Items {
 		if it.Escalation == "" {
 			continue
 		}
-		e := newEscalation(h, it, beside.Calls[i].Call)
+		e := newEscalation(h, it, beside.Calls[i].Call, h.Created)
 		op, err := d.escalations.Create(e.ID, e, e.index()...)
 		if err != nil {
 			return nil, err
@@ -336,53 +352,6 @@ func (d *Desk) holdOps(ctx context.Context, p *Plan) ([]store.Op, error) {
 		ops = append(ops, op)
 	}
 	return ops, nil
-}
-
-// claimOps take the claim on the question. The same transcript asking again
-// about the same calls replaces its old hold.
-func (d *Desk) claimOps(ctx context.Context, h *Hold) ([]store.Op, error) {
-	c := claim{Hold: h.ID}
-	old, version, err := d.claims.Get(ctx, h.Workspace, h.claimID())
-	if errors.Is(err, store.ErrNotFound) {
-		op, err := d.claims.Create(h.claimID(), c)
-		return []store.Op{op}, err
-	}
-	if err != nil {
-		return nil, storeFault(err)
-	}
-	take, err := d.claims.Replace(h.claimID(), version, c)
-	if err != nil {
-		return nil, err
-	}
-	prior, priorVersion, err := d.holds.Get(ctx, h.Workspace, old.Hold)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return []store.Op{take}, nil
-	case err != nil:
-		return nil, storeFault(err)
-	case prior.State != StateHeld:
-		return []store.Op{take}, nil
-	case !h.Created.Before(prior.Expires):
-		prior.close(StateExpired, h.Created, "", "ask", "no answer in time")
-	case prior.Transcript != h.Transcript || prior.CallsDigest != h.CallsDigest:
-		return nil, ErrClaimed
-	default:
-		prior.close(StateSuperseded, h.Created, "", "ask", "the same conversation asked again")
-	}
-	ops, err := d.closeOps(ctx, &prior, priorVersion, false)
-	return append(ops, take), err
-}
-
-// observe notes a released call, so that later rules can ask for it.
-func (d *Desk) observe(f *Facts, traceID string, call Call) (store.Op, error) {
-	o := observed{Conversation: f.Conversation, Principal: f.Requester.ID, TraceID: traceID,
-		Released: Released{ID: call.ID, Name: call.Name, Arguments: call.Arguments, At: f.Now}}
-	at := f.Now.UnixMilli()
-	index := []store.Index{{Name: "chat", Key: scoped(f.Requester.ID, f.Conversation), Score: at}}
-	if call.ID != "" {
-		index = append(index, store.Index{Name: "call_id", Key: scoped(f.Requester.ID, call.ID), Score: at})
-	}
-	return d.calls.Create("call_"+ulid.Make().String(), o, index...)
 }
 
 // choicesOf are the choices that carry calls, lowest first.

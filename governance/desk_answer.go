@@ -1,8 +1,10 @@
 package governance
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"cadreen/fault"
@@ -13,7 +15,7 @@ import (
 // the next request after a reviewer's decision.
 type Answer struct {
 	Yes     bool
-	Items   []int // numbers of the prompt, from 1; nil means all of them
+	Items   []int // numbers of the prompt, from 1; none means all of them
 	Pickup  bool  // no words: take what is ready
 	By      Requester
 	TraceID string
@@ -21,6 +23,22 @@ type Answer struct {
 	Retry   bool   // the client says that it sends this again
 	// Ask renders the question anew where some of it stays open.
 	Ask func(*Hold) Asked
+}
+
+// words are the answer in a form that can be compared: only the same answer is
+// a repeat of an earlier one.
+func (a Answer) words() string {
+	word := "no"
+	switch {
+	case a.Pickup:
+		return PickedUp
+	case a.Yes:
+		word = "yes"
+	}
+	if len(a.Items) > 0 {
+		return fmt.Sprint(word, " ", a.Items)
+	}
+	return word
 }
 
 // Result is how an answer ended.
@@ -33,7 +51,7 @@ const (
 	ResultWaiting  Result = "waiting"  // a reviewer is still to decide
 	ResultAlready  Result = "already"  // released earlier, at Hold.Closed
 	ResultOver     Result = "over"     // ended otherwise earlier: Hold.State
-	ResultChanged  Result = "changed"  // today's policies do not let it go
+	ResultChanged  Result = "changed"  // today's policies do not let it go; where Hold is still held: Hold.Prompt
 	ResultErased   Result = "erased"   // the argument bytes are not kept any more
 )
 
@@ -47,18 +65,25 @@ type Answered struct {
 
 // Answer takes an answer to a hold. The release, the record and the end of the
 // hold are one commit: of any number of racing answers one wins, and the others
-// learn what was recorded.
+// learn what was recorded. Errors: forbidden for anybody but the one who was
+// asked; store_unavailable, and then nothing was released.
 func (d *Desk) Answer(ctx context.Context, workspace, id string, a Answer) (Answered, error) {
 	for range attempts {
 		h, version, err := d.holds.Get(ctx, workspace, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return Answered{Result: ResultOver}, nil
+		}
 		if err != nil {
 			return Answered{}, storeFault(err)
+		}
+		if a.By.ID != h.Principal {
+			return Answered{}, fault.New(fault.Forbidden, "this was asked of somebody else")
 		}
 		now, err := d.engine.Now(ctx)
 		if err != nil {
 			return Answered{}, storeFault(err)
 		}
-		if h.State == StateHeld && !now.Before(h.Expires) {
+		if h.overdue(now) {
 			if err := d.expireIfDue(ctx, workspace, id); err != nil {
 				return Answered{}, err
 			}
@@ -89,83 +114,56 @@ func (d *Desk) Answer(ctx context.Context, workspace, id string, a Answer) (Answ
 
 // take applies the words to the hold and answers what to commit.
 func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now time.Time) (Answered, []store.Op, error) {
-	var ops []store.Op
+	out := Answered{Result: ResultWaiting}
 	var took []Item
 	if !a.Pickup {
 		took = h.apply(a, now)
 	}
-	out := Answered{Result: ResultWaiting}
 	switch {
 	case len(took) > 0:
-	case !a.Pickup && !a.Yes && a.Items == nil:
-		// A no where only a reviewer could say yes takes the request back.
-		h.close(StateCancelled, now, a.By.ID, "chat", "the requester took it back")
+	case !a.Pickup && !a.Yes && (h.Ready || len(a.Items) == 0):
+		// A no where nothing is asked of the requester any more takes the request
+		// back: what a reviewer let go, or has not yet decided, is not wanted.
+		h.close(StateCancelled, now, a.By.ID, ChannelChat, "the requester took it back")
 		out.Result = ResultDenied
-		more, err := d.closeOps(ctx, h, version, true)
-		return out, more, err
+		ops, err := d.closeOps(ctx, h, version)
+		return out, ops, err
 	case !h.Ready:
 		return out, nil, nil // only a reviewer can move this hold
 	}
-	h.settle(now, a.By.ID, "chat")
-	if h.Ready {
-		beside, _, err := d.bytes.Get(ctx, h.Workspace, h.ID)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			h.close(StateCancelled, now, a.By.ID, "chat", "the argument bytes were erased")
-			out.Result = ResultErased
-		case err != nil:
-			return out, nil, storeFault(err)
-		default:
-			fresh, err := d.decideAgain(h, beside, a.By, now)
-			if err != nil {
-				return out, nil, err
-			}
-			ops = append(ops, fresh...)
-			if h.Ready {
-				more, err := d.releaseOps(h, beside, a, now, &out)
-				if err != nil {
-					return out, nil, err
-				}
-				ops = append(ops, more...)
-			} else {
-				out.Result = ResultChanged
-			}
-		}
-	} else if h.State == StateDenied {
-		out.Result = ResultDenied
-	}
-	if h.State == StateHeld {
-		if h.waits(Confirm) {
-			out.Result = ResultOpen
-		}
-		if a.Ask != nil && (h.waits(Confirm) || out.Result == ResultChanged) {
-			more, err := d.reask(ctx, h, a.Ask(h))
-			if err != nil {
-				return out, nil, err
-			}
-			ops = append(ops, more...)
-		}
-	}
+	var records []Record
 	for _, it := range took {
-		rec, err := appendRecord(h.itemRecord(EventAnswer, it))
+		r := h.itemRecord(EventAnswer, it, now)
+		r.Via = a.TraceID
+		records = append(records, r)
+	}
+	ops, err := appendRecords(nil, records)
+	if err != nil {
+		return out, nil, err
+	}
+	h.settle(now, a.By.ID, ChannelChat)
+	if h.Ready {
+		more, err := d.letGo(ctx, h, a, now, &out)
 		if err != nil {
 			return out, nil, err
 		}
-		ops = append(ops, rec)
+		ops = append(ops, more...)
 	}
-	more, err := d.closeOps(ctx, h, version, true)
+	switch {
+	case h.State == StateDenied && out.Result == ResultWaiting:
+		out.Result = ResultDenied
+	case h.Confirms() && out.Result == ResultWaiting:
+		out.Result = ResultOpen
+	}
+	if a.Ask != nil && h.State == StateHeld && out.Result != ResultWaiting {
+		more, err := d.reask(ctx, h, a.Ask(h), now)
+		if err != nil {
+			return out, nil, err
+		}
+		ops = append(ops, more...)
+	}
+	more, err := d.closeOps(ctx, h, version)
 	return out, append(ops, more...), err
-}
-
-// reask moves the hold's claim to its new question.
-func (d *Desk) reask(ctx context.Context, h *Hold, ask Asked) ([]store.Op, error) {
-	before, ops := h.claimID(), d.unclaim(ctx, h)
-	h.asked(ask)
-	if h.claimID() == before {
-		return nil, nil
-	}
-	put, err := d.claims.Create(h.claimID(), claim{Hold: h.ID})
-	return append(ops, put), err
 }
 
 // apply writes the words into the open items and answers those it touched.
@@ -177,31 +175,56 @@ func (h *Hold) apply(a Answer, now time.Time) []Item {
 			chosen[numbered[n-1]] = true
 		}
 	}
+	all := len(a.Items) == 0
 	var took []Item
 	for _, i := range numbered {
 		it := &h.Items[i]
 		switch {
-		case a.Items == nil && a.Yes, chosen[i] && a.Yes:
-			it.Answer = AnswerYes
-		case a.Items == nil, chosen[i], a.Yes:
+		case all && a.Yes, chosen[i] && a.Yes:
+			it.answered(AnswerYes, a.By.ID, ChannelChat, now)
+		case all, chosen[i], a.Yes:
 			// A plain no, a no to this number, or a yes to other numbers.
-			it.Answer = AnswerNo
+			it.answered(AnswerNo, a.By.ID, ChannelChat, now)
 		default:
 			continue // "no 2" leaves the rest open
 		}
-		it.By, it.At = a.By.ID, now
 		took = append(took, *it)
 	}
 	return took
 }
 
-// decideAgain judges the calls under today's policies with the facts of the
-// time they were held. Where the verdict is stricter than what was lifted, it
+// letGo releases a ready hold, unless its bytes were erased or today's policies
+// say otherwise.
+func (d *Desk) letGo(ctx context.Context, h *Hold, a Answer, now time.Time, out *Answered) ([]store.Op, error) {
+	beside, _, err := d.bytes.Get(ctx, h.Workspace, h.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, storeFault(err)
+	}
+	if len(beside.Calls) != len(h.Items) {
+		h.close(StateCancelled, now, "", ChannelErasure, "the argument bytes were erased")
+		out.Result = ResultErased
+		return nil, nil
+	}
+	ops, bundle, err := d.decideAgain(h, beside, a, now)
+	if err != nil {
+		return nil, err
+	}
+	if !h.Ready {
+		out.Result = ResultChanged
+		return ops, nil
+	}
+	more, err := d.releaseOps(h, beside, a, now, bundle)
+	out.Result, out.Calls = ResultReleased, h.releases(beside)
+	return append(ops, more...), err
+}
+
+// decideAgain judges the calls under today's policies and roles with the facts of
+// the time they were held. Where the verdict is stricter than what was lifted, it
 // counts: the call is refused, or waits again.
-func (d *Desk) decideAgain(h *Hold, beside holdBytes, by Requester, now time.Time) ([]store.Op, error) {
+func (d *Desk) decideAgain(h *Hold, beside holdBytes, a Answer, now time.Time) (ops []store.Op, bundle string, err error) {
 	facts := beside.Facts
 	facts.Now = now
-	facts.Requester.Roles, facts.Requester.Claims = by.Roles, by.Claims
+	facts.Requester.Roles, facts.Requester.Claims = a.By.Roles, a.By.Claims
 	var calls []Call
 	var at []int
 	for i, it := range h.Items {
@@ -209,85 +232,104 @@ func (d *Desk) decideAgain(h *Hold, beside holdBytes, by Requester, now time.Tim
 			calls, at = append(calls, beside.Calls[i].Call), append(at, i)
 		}
 	}
-	var ops []store.Op
-	stricter := false
+	judge, bundle := d.judge()
+	var back []int // items that the answers do not lift
 	for j, i := range at {
 		it := &h.Items[i]
 		facts.Confirmed = it.Answer == AnswerYes
-		cd := d.decider.Decide(facts, calls)[j]
-		if cd.Verdict <= it.lifted() && cd.Verdict != Clarify {
+		cd := judge.Decide(facts, calls)[j]
+		if it.lifts(cd) {
+			it.Decision = cd // what the release stands on
 			continue
 		}
-		stricter = true
-		it.Decision, it.Message, it.Verdict = cd, cd.Message, cd.Verdict
-		it.By, it.At = "policy", now
-		switch cd.Verdict {
-		case Confirm, Escalate:
-			it.Answer, it.To, it.SelfReview = AnswerNone, cd.To, cd.SelfReview
-			if cd.Verdict == Escalate {
-				it.Escalation = newEscalationID()
-				e := newEscalation(h, *it, beside.Calls[i].Call)
-				e.CreatedAt = now
-				op, err := d.escalations.Create(e.ID, e, e.index()...)
-				if err != nil {
-					return nil, err
-				}
-				ops = append(ops, op)
+		back = append(back, i)
+		h.holdBack(it, cd, now, d.o.ConfirmExpires)
+	}
+	if len(back) == 0 {
+		return nil, bundle, nil
+	}
+	for _, i := range back {
+		it := h.Items[i]
+		if it.Open() && it.Verdict == Escalate {
+			e := newEscalation(h, it, beside.Calls[i].Call, now)
+			op, err := d.escalations.Create(e.ID, e, e.index()...)
+			if err != nil {
+				return nil, "", err
 			}
-		default:
-			it.Answer = AnswerPolicy
+			ops = append(ops, op)
 		}
-		rec, err := appendRecord(h.itemRecord(EventDecision, *it))
+		r := h.itemRecord(EventDecision, it, now)
+		r.Resolver, r.Channel, r.Bundle, r.Via = byPolicy, ChannelPolicy, bundle, a.TraceID
+		line, err := appendRecord(r)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		ops = append(ops, rec)
+		ops = append(ops, line)
 	}
-	if stricter {
-		h.Ready = false
-		h.settle(now, "policy", "policy")
-	}
-	return ops, nil
+	h.Ready = false
+	h.settle(now, byPolicy, ChannelPolicy)
+	return ops, bundle, nil
 }
 
-// lifted is the strictest verdict that the item's answer lifts.
-func (i Item) lifted() Verdict {
+// holdBack applies a verdict that the item's answer does not lift: the call is
+// refused, or asked about anew with a new expiry.
+func (h *Hold) holdBack(it *Item, cd CallDecision, now time.Time, expires time.Duration) {
+	it.Decision, it.Message, it.Verdict = cd, cd.Message, cd.Verdict
+	it.OwnReview, it.Escalation = false, ""
+	if cd.Verdict != Confirm && cd.Verdict != Escalate {
+		it.answered(AnswerPolicy, byPolicy, ChannelPolicy, now)
+		return
+	}
+	it.answered(AnswerNone, "", "", time.Time{})
+	it.To, it.SelfReview, it.Expires = cd.To, cd.SelfReview, cmp.Or(cd.Expires, expires)
+	h.extend(now.Add(it.Expires))
+	if cd.Verdict == Escalate {
+		it.Escalation = newEscalationID()
+	}
+}
+
+// lifts says whether the item's answer is enough for a verdict. A missing fact
+// is lifted by the fact alone, and an approval with the requester's own key only
+// where the rules still allow that.
+func (i Item) lifts(cd CallDecision) bool {
+	if cd.Verdict == Clarify || cd.Verdict == Escalate && i.OwnReview && !cd.SelfReview {
+		return false
+	}
 	switch i.Answer {
 	case AnswerApprove:
-		return Escalate
+		return cd.Verdict <= i.Verdict // a reviewer may have answered for the requester
 	case AnswerYes:
-		return Confirm
+		return cd.Verdict <= Confirm
 	}
-	return Allow
+	return cd.Verdict <= Allow
 }
 
 // releaseOps end the hold with a release.
-func (d *Desk) releaseOps(h *Hold, beside holdBytes, a Answer, now time.Time, out *Answered) ([]store.Op, error) {
-	h.close(StateReleased, now, a.By.ID, "chat", "")
-	h.ReleaseKey = a.Key
-	out.Result = ResultReleased
-	out.Calls = h.releases(beside)
+func (d *Desk) releaseOps(h *Hold, beside holdBytes, a Answer, now time.Time, bundle string) ([]store.Op, error) {
+	h.close(StateReleased, now, a.By.ID, ChannelChat, "")
+	h.ReleaseKey, h.ReleaseAnswer = a.Key, a.words()
 	facts := beside.Facts
 	facts.Now = now
 	var ops []store.Op
+	var records []Record
 	for i, it := range h.Items {
-		event := EventRelease
-		if !it.May() {
-			event = EventDeny
-		} else {
+		event := EventDeny
+		if it.May() {
+			event = EventRelease
 			op, err := d.observe(&facts, a.TraceID, beside.Calls[i].Call)
 			if err != nil {
 				return nil, err
 			}
 			ops = append(ops, op)
 		}
-		rec, err := appendRecord(h.itemRecord(event, it))
-		if err != nil {
-			return nil, err
+		r := h.itemRecord(event, it, now)
+		r.Bundle, r.Via = bundle, a.TraceID
+		if event == EventDeny {
+			r.State = StateDenied
 		}
-		ops = append(ops, rec)
+		records = append(records, r)
 	}
-	return ops, nil
+	return appendRecords(ops, records)
 }
 
 func (h *Hold) releases(beside holdBytes) []Release {
@@ -298,84 +340,4 @@ func (h *Hold) releases(beside holdBytes) []Release {
 		}
 	}
 	return list
-}
-
-// over answers for a hold that ended before. The same calls go out again for
-// the same Idempotency-Key, a declared retry, or a first reply that was not
-// written whole, within the replay time.
-func (d *Desk) over(ctx context.Context, h Hold, a Answer, now time.Time) (Answered, error) {
-	if h.State != StateReleased {
-		return Answered{Result: ResultOver, Hold: h}, nil
-	}
-	again := a.Key != "" && a.Key == h.ReleaseKey
-	if !again && now.Sub(h.Closed) <= d.o.Replay {
-		again = a.Retry || h.Failed
-		if !again && !h.Delivered {
-			delivered, err := d.awaitDelivery(ctx, h)
-			if err != nil {
-				return Answered{}, err
-			}
-			again = !delivered
-		}
-	}
-	if !again {
-		return Answered{Result: ResultAlready, Hold: h}, nil
-	}
-	beside, _, err := d.bytes.Get(ctx, h.Workspace, h.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return Answered{Result: ResultErased, Hold: h}, nil
-	}
-	if err != nil {
-		return Answered{}, storeFault(err)
-	}
-	return Answered{Result: ResultReleased, Hold: h, Calls: h.releases(beside), Repeat: true}, nil
-}
-
-// awaitDelivery waits for the reply that another request is writing at this
-// moment, so that a double click does not get the calls twice.
-func (d *Desk) awaitDelivery(ctx context.Context, h Hold) (bool, error) {
-	wait, cancel := context.WithTimeout(ctx, d.o.Await)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		now, _, err := d.holds.Get(ctx, h.Workspace, h.ID)
-		if err != nil {
-			return false, storeFault(err)
-		}
-		if now.Delivered || now.Failed {
-			return now.Delivered, nil
-		}
-		select {
-		case <-wait.Done():
-			return false, ctx.Err()
-		case <-tick.C:
-		}
-	}
-}
-
-// Delivered notes whether the reply that released a hold was written whole.
-func (d *Desk) Delivered(ctx context.Context, workspace, id string, whole bool) error {
-	for range attempts {
-		h, version, err := d.holds.Get(ctx, workspace, id)
-		if err != nil {
-			return storeFault(err)
-		}
-		if h.Delivered {
-			return nil
-		}
-		h.Delivered, h.Failed = whole, !whole
-		put, err := d.holds.Replace(id, version, h, h.index()...)
-		if err != nil {
-			return err
-		}
-		err = d.engine.Commit(ctx, workspace, put)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, store.ErrConflict) {
-			return storeFault(err)
-		}
-	}
-	return fault.New(fault.StoreUnavailable, "the delivery could not be noted")
 }

@@ -3,8 +3,6 @@ package governance
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -57,30 +55,14 @@ type EscalationQuery struct {
 	Limit, Offset int
 }
 
-// Resolution is a reviewer's decision.
-type Resolution struct {
-	Decision string // auto, auto_complete, handoff, escalate, clarify_requester, abstain
-	Comment  string // the question of clarify_requester; a remark otherwise
-	To       string // the next reviewer of escalate, such as role:finance
-	By       Requester
-}
-
-// Decisions of a reviewer, in the words of the public API.
-const (
-	DecideAuto         = "auto"
-	DecideAutoComplete = "auto_complete"
-	DecideHandoff      = "handoff"
-	DecideEscalate     = "escalate"
-	DecideClarify      = "clarify_requester"
-	DecideAbstain      = "abstain"
-)
-
 func newEscalationID() string { return "esc_" + ulid.Make().String() }
 
-func newEscalation(h *Hold, it Item, call Call) Escalation {
+// newEscalation asks a reviewer about one item of a hold, from now until the hold
+// expires.
+func newEscalation(h *Hold, it Item, call Call, now time.Time) Escalation {
 	e := Escalation{ID: it.Escalation, Status: EscalationPending, Category: "tool_call", ToolName: it.Name,
 		Intent: "call " + it.Name, Arguments: call.Arguments, Severity: "high", Level: 1, To: it.To,
-		HumanPrompt: it.Message, CreatedAt: h.Created, ExpiresAt: h.Created.Add(it.Expires).Unix(),
+		HumanPrompt: it.Message, CreatedAt: now, ExpiresAt: h.Expires.Unix(),
 		ConversationID: h.Conversation, TraceID: h.TraceID, Requester: h.Principal, HoldID: h.ID,
 		ExecutionID: h.ID, SelfReview: it.SelfReview, Suggestions: []string{}, Rules: []string{}}
 	if e.HumanPrompt == "" {
@@ -112,7 +94,11 @@ func (d *Desk) Escalations(ctx context.Context, workspace string, q EscalationQu
 	}
 	list := make([]Escalation, 0, len(items))
 	for _, it := range items {
-		list = append(list, it.Value)
+		e, err := d.ended(ctx, workspace, it.Value)
+		if err != nil {
+			return nil, false, err
+		}
+		list = append(list, e)
 	}
 	if more := len(list) > q.Limit; more {
 		return list[:q.Limit], true, nil
@@ -129,166 +115,45 @@ func (d *Desk) Escalation(ctx context.Context, workspace, id string) (Escalation
 	if err != nil {
 		return e, storeFault(err)
 	}
+	return d.ended(ctx, workspace, e)
+}
+
+// ended is an escalation as it is now: if its time has run out, its hold is
+// expired first.
+func (d *Desk) ended(ctx context.Context, workspace string, e Escalation) (Escalation, error) {
+	if e.Status != EscalationPending {
+		return e, nil
+	}
+	now, err := d.engine.Now(ctx)
+	if err != nil {
+		return e, storeFault(err)
+	}
+	if now.Unix() < e.ExpiresAt {
+		return e, nil
+	}
+	if err := d.expireIfDue(ctx, workspace, e.HoldID); err != nil {
+		return e, err
+	}
+	e, _, err = d.escalations.Get(ctx, workspace, e.ID)
+	if err != nil {
+		return e, storeFault(err)
+	}
 	return e, nil
 }
 
-// Resolve takes a reviewer's decision. Nobody decides about their own request,
-// unless the rule says so.
-func (d *Desk) Resolve(ctx context.Context, workspace, id string, r Resolution) (Escalation, error) {
-	r.Decision = strings.TrimSpace(r.Decision)
-	if r.Decision == "" {
-		return Escalation{}, fault.New(fault.EscalationMissingDecision, "no decision was given")
-	}
-	if !slices.Contains([]string{DecideAuto, DecideAutoComplete, DecideHandoff, DecideEscalate, DecideClarify, DecideAbstain}, r.Decision) {
-		return Escalation{}, fault.New(fault.EscalationResolveFailed, "%q is none of auto, auto_complete, handoff, escalate, clarify_requester, abstain", r.Decision)
-	}
-	if r.Decision == DecideClarify && strings.TrimSpace(r.Comment) == "" {
-		return Escalation{}, fault.New(fault.EscalationResolveFailed, "clarify_requester needs the question in `comment`")
-	}
-	for range attempts {
-		if _, err := d.Escalation(ctx, workspace, id); err != nil {
-			return Escalation{}, err
-		}
-		e, version, err := d.escalations.Get(ctx, workspace, id)
-		if err != nil {
-			return Escalation{}, storeFault(err)
-		}
-		h, holdVersion, err := d.holds.Get(ctx, workspace, e.HoldID)
-		if err != nil {
-			return Escalation{}, storeFault(err)
-		}
-		now, err := d.engine.Now(ctx)
-		if err != nil {
-			return Escalation{}, storeFault(err)
-		}
-		if h.State == StateHeld && !now.Before(h.Expires) {
-			if err := d.expireIfDue(ctx, workspace, h.ID); err != nil {
-				return Escalation{}, err
-			}
-			continue
-		}
-		if err := mayResolve(e, h, r.By); err != nil {
-			return e, err
-		}
-		ops, err := d.resolveOps(ctx, &e, version, &h, holdVersion, r, now)
-		if err != nil {
-			return e, err
-		}
-		err = d.engine.Commit(ctx, workspace, ops...)
-		if errors.Is(err, store.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return e, storeFault(err)
-		}
-		return e, nil
-	}
-	return Escalation{}, busy()
-}
-
-func mayResolve(e Escalation, h Hold, by Requester) error {
-	switch {
-	case e.Status != EscalationPending:
-		return fault.New(fault.EscalationResolveFailed, "this escalation is already %s (%s)", e.Status, e.Resolution)
-	case h.State != StateHeld:
-		return fault.New(fault.EscalationResolveFailed, "the call is no longer held: %s", h.State)
-	case by.KeyID == h.KeyID && !e.SelfReview:
-		return fault.New(fault.Forbidden, "the key that made the request cannot review it")
-	}
-	if role, ok := strings.CutPrefix(e.To, "role:"); ok && !slices.Contains(by.Roles, role) && !slices.Contains(by.Roles, "operator") {
-		return fault.New(fault.Forbidden, "this escalation is for the role %q", role)
-	}
-	return nil
-}
-
-func (d *Desk) resolveOps(ctx context.Context, e *Escalation, version int64, h *Hold, holdVersion int64, r Resolution, now time.Time) ([]store.Op, error) {
-	e.Resolution, e.Comment = r.Decision, r.Comment
-	end := func(status string) {
-		e.Status, e.ResolvedAt, e.ResolvedBy = status, &now, r.By.ID
-	}
-	mark := func(answer string, all bool) {
-		for i := range h.Items {
-			it := &h.Items[i]
-			if it.Open() && (all || it.Escalation == e.ID) {
-				it.Answer, it.By, it.At = answer, r.By.ID, now
-			}
-		}
-	}
-	switch r.Decision {
-	case DecideAuto:
-		end(EscalationResolved)
-		mark(AnswerApprove, false)
-	case DecideAutoComplete:
-		end(EscalationResolved)
-		mark(AnswerApprove, true)
-	case DecideHandoff:
-		end(EscalationResolved)
-		mark(AnswerOutside, false)
-	case DecideAbstain:
-		end(EscalationRejected)
-		mark(AnswerDecline, false)
-	case DecideEscalate:
-		e.Level++
-		if r.To != "" {
-			e.To = r.To
-		}
-		for i := range h.Items {
-			if it := &h.Items[i]; it.Escalation == e.ID {
-				it.To = e.To
-				e.ExpiresAt = now.Add(it.Expires).Unix()
-				if at := now.Add(it.Expires); at.After(h.Expires) {
-					h.Expires = at
-				}
-			}
-		}
-	case DecideClarify:
-		e.Question, e.Answer = r.Comment, ""
-		h.Question, h.QuestionOf = r.Comment, e.ID
-	}
-	h.settle(now, r.By.ID, "api")
-	put, err := d.escalations.Replace(e.ID, version, *e, e.index()...)
-	if err != nil {
-		return nil, err
-	}
-	rec := h.record(EventEscalation)
-	rec.Escalation, rec.Tool, rec.Answer, rec.Resolver, rec.Channel, rec.Reason = e.ID, e.ToolName, r.Decision, r.By.ID, "api", r.Comment
-	line, err := appendRecord(rec)
-	if err != nil {
-		return nil, err
-	}
-	hold, err := d.holds.Replace(h.ID, holdVersion, *h, h.index()...)
-	if err != nil {
-		return nil, err
-	}
-	ops := []store.Op{put, hold, line}
-	if h.State != StateHeld {
-		ops = append(ops, d.unclaim(ctx, h)...)
-	}
-	others, err := d.endOthers(ctx, h, now, e.ID, r)
-	return append(ops, others...), err
-}
-
-// endOthers resolves the sibling escalations that auto_complete answered too.
-func (d *Desk) endOthers(ctx context.Context, h *Hold, now time.Time, but string, r Resolution) ([]store.Op, error) {
-	if r.Decision != DecideAutoComplete {
-		return nil, nil
-	}
-	return d.endEach(ctx, h, but, func(e *Escalation) {
-		e.Status, e.Resolution, e.ResolvedAt, e.ResolvedBy = EscalationResolved, r.Decision, &now, r.By.ID
-	})
-}
-
 // endEscalations rejects what is still pending when a hold ended without them.
-func (d *Desk) endEscalations(ctx context.Context, h *Hold, now time.Time) ([]store.Op, error) {
-	if h.State == StateHeld {
-		return nil, nil
-	}
-	return d.endEach(ctx, h, "", func(e *Escalation) {
-		e.Status, e.Resolution, e.ResolvedAt, e.ResolvedBy = EscalationRejected, string(h.State), &now, h.Resolver
+func (d *Desk) endEscalations(ctx context.Context, h *Hold) ([]store.Op, error) {
+	return d.eachPending(ctx, h, "", func(e *Escalation) {
+		e.end(EscalationRejected, string(h.State), h.Resolver, h.Closed)
 	})
 }
 
-func (d *Desk) endEach(ctx context.Context, h *Hold, but string, end func(*Escalation)) ([]store.Op, error) {
+func (e *Escalation) end(status, resolution, by string, at time.Time) {
+	e.Status, e.Resolution, e.ResolvedBy, e.ResolvedAt = status, resolution, by, &at
+}
+
+// eachPending changes the pending escalations of a hold, but for one.
+func (d *Desk) eachPending(ctx context.Context, h *Hold, but string, change func(*Escalation)) ([]store.Op, error) {
 	var ops []store.Op
 	for _, it := range h.Items {
 		if it.Escalation == "" || it.Escalation == but {
@@ -304,7 +169,7 @@ func (d *Desk) endEach(ctx context.Context, h *Hold, but string, end func(*Escal
 		if e.Status != EscalationPending {
 			continue
 		}
-		end(&e)
+		change(&e)
 		op, err := d.escalations.Replace(e.ID, version, e, e.index()...)
 		if err != nil {
 			return nil, err
@@ -312,46 +177,4 @@ func (d *Desk) endEach(ctx context.Context, h *Hold, but string, end func(*Escal
 		ops = append(ops, op)
 	}
 	return ops, nil
-}
-
-// Reply hands a requester's words to the reviewer who asked.
-func (d *Desk) Reply(ctx context.Context, workspace, holdID, words string) error {
-	for range attempts {
-		h, version, err := d.holds.Get(ctx, workspace, holdID)
-		if err != nil {
-			return storeFault(err)
-		}
-		if h.State != StateHeld || h.QuestionOf == "" {
-			return nil
-		}
-		e, escVersion, err := d.escalations.Get(ctx, workspace, h.QuestionOf)
-		if err != nil {
-			return storeFault(err)
-		}
-		e.Answer = words
-		h.Question, h.QuestionOf = "", ""
-		hold, err := d.holds.Replace(h.ID, version, h, h.index()...)
-		if err != nil {
-			return err
-		}
-		esc, err := d.escalations.Replace(e.ID, escVersion, e, e.index()...)
-		if err != nil {
-			return err
-		}
-		rec := h.record(EventEscalation)
-		rec.Escalation, rec.Tool, rec.Answer, rec.Resolver, rec.Channel = e.ID, e.ToolName, "reply", h.Principal, "chat"
-		line, err := appendRecord(rec)
-		if err != nil {
-			return err
-		}
-		err = d.engine.Commit(ctx, workspace, hold, esc, line)
-		if errors.Is(err, store.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return storeFault(err)
-		}
-		return nil
-	}
-	return busy()
 }

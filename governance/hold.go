@@ -21,12 +21,29 @@ const (
 	AnswerNone    = ""        // still open
 	AnswerYes     = "yes"     // the requester said yes
 	AnswerNo      = "no"      // the requester said no
+	AnswerPassed  = "passed"  // the requester went on without an answer
 	AnswerApprove = "approve" // a reviewer released it
 	AnswerDecline = "decline" // a reviewer declined it (abstain)
 	AnswerOutside = "handoff" // a person does it outside
 	AnswerPolicy  = "policy"  // today's policies block it
 	AnswerAlong   = "along"   // allowed; waits with its turn
 )
+
+// Channels through which a hold or an item changes.
+const (
+	ChannelChat    = "chat"    // the requester, in the conversation
+	ChannelAPI     = "api"     // a reviewer
+	ChannelPolicy  = "policy"  // a decision, nobody's word
+	ChannelSweep   = "sweep"   // the time ran out
+	ChannelAsk     = "ask"     // a newer question took the place
+	ChannelErasure = "erasure" // the argument bytes are gone
+)
+
+// byPolicy is the resolver of what nobody but the policies decided.
+const byPolicy = "policy"
+
+// PickedUp is the Hold.ReleaseAnswer of a release that no words asked for.
+const PickedUp = "pickup"
 
 // Hold is one turn of calls that waits for answers. It is written once when the
 // question is asked and changes by compare-and-set only; its argument bytes and
@@ -37,11 +54,12 @@ type Hold struct {
 	Principal    string    `json:"principal"` // Requester.ID at hold time
 	KeyID        string    `json:"key_id"`
 	Conversation string    `json:"conversation"`
+	Turn         int       `json:"turn,omitempty"`  // user messages in the transcript
 	Group        string    `json:"group,omitempty"` // the id the client named, "" if none
 	TraceID      string    `json:"trace_id"`
 	State        State     `json:"state"`
 	Items        []Item    `json:"items"`
-	Prompt       string    `json:"prompt"`        // the text as asked
+	Prompt       string    `json:"-"`             // the text as it was just asked; it shows arguments and is not stored
 	Tag          string    `json:"tag,omitempty"` // such as K7, where the prompt has one
 	PromptPrint  string    `json:"prompt_print"`  // fingerprint of the normalised prompt
 	Pair         string    `json:"pair"`          // fingerprint of last user message and prompt
@@ -57,12 +75,13 @@ type Hold struct {
 	QuestionOf string    `json:"question_of,omitempty"`
 	Closed     time.Time `json:"closed,omitzero"`
 	Resolver   string    `json:"resolver,omitempty"`
-	Channel    string    `json:"channel,omitempty"` // chat, api, sweep, policy
+	Channel    string    `json:"channel,omitempty"` // one of the Channel… words
 	Reason     string    `json:"reason,omitempty"`
 	// Delivery of the reply that released the calls.
-	ReleaseKey string `json:"release_key,omitempty"` // Idempotency-Key of the answering request
-	Delivered  bool   `json:"delivered,omitempty"`
-	Failed     bool   `json:"failed,omitempty"` // the reply is known not to have been written whole
+	ReleaseKey    string `json:"release_key,omitempty"`    // Idempotency-Key of the answering request
+	ReleaseAnswer string `json:"release_answer,omitempty"` // what was said: only the same words are a repeat
+	Delivered     bool   `json:"delivered,omitempty"`
+	Failed        bool   `json:"failed,omitempty"` // the reply is known not to have been written whole
 }
 
 // Item is one call of a held turn.
@@ -73,7 +92,9 @@ type Item struct {
 	Verdict    Verdict       `json:"verdict"`
 	Answer     string        `json:"answer,omitempty"`
 	By         string        `json:"by,omitempty"`
+	Channel    string        `json:"channel,omitempty"`
 	At         time.Time     `json:"at,omitzero"`
+	OwnReview  bool          `json:"own_review,omitempty"` // approved with the requester's own key
 	Escalation string        `json:"escalation,omitempty"`
 	To         string        `json:"to,omitempty"`
 	SelfReview bool          `json:"self_review,omitempty"`
@@ -90,6 +111,10 @@ func (i Item) May() bool {
 	return i.Answer == AnswerYes || i.Answer == AnswerApprove || i.Answer == AnswerAlong
 }
 
+func (i *Item) answered(answer, by, channel string, at time.Time) {
+	i.Answer, i.By, i.Channel, i.At = answer, by, channel, at
+}
+
 // holdBytes is the erasable document beside a hold.
 type holdBytes struct {
 	Calls []heldCall `json:"calls"` // by item
@@ -101,7 +126,8 @@ type heldCall struct {
 	Call    Call   `json:"call"`
 }
 
-// settle closes or readies a hold whose calls are all answered.
+// settle closes or readies a hold whose calls are all answered. A hold that
+// becomes ready stays so at least as long as its calls may wait for an answer.
 func (h *Hold) settle(now time.Time, resolver, channel string) {
 	may, waits := false, false
 	var longest time.Duration
@@ -113,19 +139,38 @@ func (h *Hold) settle(now time.Time, resolver, channel string) {
 	switch {
 	case waits:
 	case may:
-		h.Ready, h.Question = true, ""
-		if at := now.Add(longest); at.After(h.Expires) {
-			h.Expires = at
-		}
+		h.Ready, h.Question, h.QuestionOf = true, "", ""
+		h.extend(now.Add(longest))
 	default:
 		h.close(StateDenied, now, resolver, channel, "")
 	}
 }
 
+// extend puts the expiry off; it never brings it nearer.
+func (h *Hold) extend(to time.Time) {
+	if to.After(h.Expires) {
+		h.Expires = to
+	}
+}
+
+// overdue says that the time of a held hold has run out.
+func (h *Hold) overdue(now time.Time) bool {
+	return h.State == StateHeld && !now.Before(h.Expires)
+}
+
+// expire is the end by time. Nobody is its resolver: it is no human's no.
+func (h *Hold) expire(now time.Time, channel string) {
+	why := "no answer in time"
+	if h.Ready {
+		why = "approved, and not picked up in time"
+	}
+	h.close(StateExpired, now, "", channel, why)
+}
+
 func (h *Hold) close(s State, now time.Time, resolver, channel, reason string) {
 	h.State, h.Ready, h.Closed = s, false, now
 	h.Resolver, h.Channel, h.Reason = resolver, channel, reason
-	h.Question = ""
+	h.Question, h.QuestionOf = "", ""
 }
 
 // Confirms says that the hold still waits for the requester.

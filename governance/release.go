@@ -2,7 +2,10 @@ package governance
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"slices"
+	"strconv"
 )
 
 // ErrNotReleased is the answer of a zero Release.
@@ -26,6 +29,11 @@ func (r Release) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
+// Format keeps bytes and arguments out of logs, whatever the verb.
+func (r Release) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "governance.Release of "+strconv.Quote(r.call.Name))
+}
+
 // Granted says whether there is anything to write.
 func (r Release) Granted() bool { return r.granted }
 
@@ -41,9 +49,10 @@ type ReleasedTurn struct {
 	Calls []Release
 }
 
-// release makes the permissions for a turn: allowed[i] belongs to call i.
-// asCame[choice] false forces the calls of that choice to leave on their own.
-func (s *Sealed) release(allowed []bool, asCame func(choice int) bool) ReleasedTurn {
+// release makes the permissions for a turn: calls[i] is what was judged of call
+// i, and allowed[i] belongs to it. asCame[choice] false forces the calls of that
+// choice to leave on their own.
+func (s *Sealed) release(calls []Call, allowed []bool, asCame func(choice int) bool) ReleasedTurn {
 	whole := map[int]bool{}
 	for i, c := range s.calls {
 		ok, seen := whole[c.choice]
@@ -66,7 +75,7 @@ func (s *Sealed) release(allowed []bool, asCame func(choice int) bool) ReleasedT
 	}
 	out := ReleasedTurn{Pieces: make([]Release, len(s.pieces))}
 	for i, p := range s.pieces {
-		granted := true
+		granted := len(p.choices) > 0 // nobody decided about a piece of no choice
 		for _, ch := range p.choices {
 			granted = granted && whole[ch]
 		}
@@ -74,7 +83,6 @@ func (s *Sealed) release(allowed []bool, asCame func(choice int) bool) ReleasedT
 			out.Pieces[i] = Release{granted: true, bytes: p.raw}
 		}
 	}
-	calls := s.Calls()
 	for i, c := range s.calls {
 		if allowed[i] {
 			out.Calls = append(out.Calls, Release{granted: true, bytes: c.members(), call: calls[i]})
@@ -86,10 +94,8 @@ func (s *Sealed) release(allowed []bool, asCame func(choice int) bool) ReleasedT
 // Whole says whether the calls of a choice left as they came.
 func (t ReleasedTurn) Whole(s *Sealed, choice int) bool {
 	for i, p := range s.pieces {
-		for _, ch := range p.choices {
-			if ch == choice {
-				return t.Pieces[i].granted
-			}
+		if slices.Contains(p.choices, choice) {
+			return i < len(t.Pieces) && t.Pieces[i].granted
 		}
 	}
 	return false

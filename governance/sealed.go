@@ -3,7 +3,12 @@ package governance
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"slices"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Sealed holds the calls of one reply in the bytes the model sent. It is
@@ -54,6 +59,9 @@ func (s *Sealed) Piece(raw []byte, choices ...int) int {
 
 // Size is the number of bytes kept so far.
 func (s *Sealed) Size() int64 { return s.size }
+
+// Format keeps the bytes out of logs, whatever the verb.
+func (s *Sealed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "governance.Sealed") }
 
 // Empty says that nothing was kept.
 func (s *Sealed) Empty() bool { return len(s.pieces) == 0 && len(s.calls) == 0 }
@@ -150,6 +158,9 @@ func (s *Sealed) Calls() []Call {
 			}
 			call.Arguments = text
 		}
+		if call.Malformed == "" && !c.wholeSays(call) {
+			call.Malformed = "the call says other things to other readers"
+		}
 		calls = append(calls, call)
 	}
 	return calls
@@ -172,6 +183,45 @@ func (c *SealedCall) members() []byte {
 		}
 	}
 	return object(out)
+}
+
+// wholeSays says whether the members that a release would send mean the call that
+// is judged, to a strict reader. Members put together from parts mean what their
+// parts say.
+func (c *SealedCall) wholeSays(call Call) bool {
+	if c.whole == nil {
+		return true
+	}
+	type payload struct {
+		Name      string `json:"name"`
+		Arguments string `json:"arguments"`
+		Input     string `json:"input"`
+	}
+	var read struct {
+		ID       string   `json:"id"`
+		Function *payload `json:"function"`
+		Custom   *payload `json:"custom"`
+		payload  `json:",inline"`
+	}
+	text := slices.Concat([]byte("{"), c.whole, []byte("}"))
+	if jsonv2.Unmarshal(text, &read, jsontext.AllowInvalidUTF8(true)) != nil {
+		return false
+	}
+	said := &read.payload
+	switch c.form {
+	case FormCustom:
+		said = read.Custom
+	case FormFunction:
+		said = read.Function
+	}
+	if said == nil {
+		return call.Name == "" && call.Arguments == ""
+	}
+	arguments := said.Arguments
+	if c.form == FormCustom {
+		arguments = said.Input
+	}
+	return read.ID == call.ID && said.Name == call.Name && arguments == call.Arguments
 }
 
 func object(list []member) []byte {
