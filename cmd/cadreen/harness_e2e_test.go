@@ -61,6 +61,7 @@ type setup struct {
 	model   string // backend.model
 	policy  string // YAML of one policy file
 	yaml    string // further settings
+	keys    string // keys beside those of keysYAML
 	// passthrough is backend.auth: passthrough.
 	passthrough bool
 	clock       *clock // nil is the real one
@@ -80,7 +81,7 @@ func (s setup) file(t *testing.T) string {
 	if s.store == "" {
 		s.store = engines[0].url(t)
 	}
-	text := "listen: 127.0.0.1:0\nstore: {url: '" + s.store + "', relaxed: true}\n" + keysYAML + s.yaml
+	text := "listen: 127.0.0.1:0\nstore: {url: '" + s.store + "', relaxed: true}\n" + keysYAML + strings.TrimPrefix(s.keys, "keys:\n") + s.yaml
 	if s.backend != "" {
 		text += "\nbackend: {url: '" + s.backend + "', model: '" + s.model + "'" + map[bool]string{true: ", auth: passthrough"}[s.passthrough] + "}\n"
 	}
