@@ -9,7 +9,7 @@ import (
 // means that there is no such thing.
 type Span struct{ Start, End int }
 
-// Of is the stretch of b, nil for the zero Span.
+// Of is the stretch of b, empty for the zero Span.
 func (s Span) Of(b []byte) []byte { return b[s.Start:s.End] }
 
 // Present says that the Span is not zero.
