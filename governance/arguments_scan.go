@@ -150,14 +150,20 @@ func (s *scanner) object() error {
 // order links the names of an object in canonical order, or finds two alike.
 func (s *scanner) order(object int, names []int32) error {
 	byName := func(x, y int32) int { return compareUTF16(s.str(x), s.str(y)) }
-	if !slices.IsSortedFunc(names, byName) {
+	for i := 1; i < len(names); i++ {
+		if byName(names[i-1], names[i]) < 0 {
+			continue
+		}
 		slices.SortFunc(names, byName)
+		for j := 1; j < len(names); j++ {
+			if name := s.str(names[j]); name == s.str(names[j-1]) {
+				return s.fail(fmt.Sprintf("the name %.60q stands twice in the object that ends", name))
+			}
+		}
+		break
 	}
 	last := &s.nodes[object].start
-	for i, at := range names {
-		if i > 0 && s.str(names[i-1]) == s.str(at) {
-			return s.fail(fmt.Sprintf("the name %.60q stands twice in the object that ends", s.str(at)))
-		}
+	for _, at := range names {
 		*last = at
 		last = &s.nodes[at].next
 	}

@@ -45,7 +45,8 @@ func (b *Bundle) Decide(facts Facts, calls []Call) []CallDecision {
 				continue
 			}
 			in.Index++
-			if decisions[j].Verdict != Block {
+			// A call that is refused or asks for a fact does not go out with this turn.
+			if v := decisions[j].Verdict; v != Block && v != Clarify {
 				in.Provisional = append(in.Provisional, Released{ID: calls[j].ID, Name: calls[j].Name, Arguments: calls[j].Arguments, At: facts.Now})
 			}
 		}
@@ -112,6 +113,10 @@ func (b *Bundle) decideCall(r *room, d *CallDecision) {
 	case !ValidName(call.Name):
 		refuse(ReasonBadName, "the tool name is not [A-Za-z0-9_.:/-]{1,128}")
 		return
+	case strings.HasPrefix(call.Name, HostedPrefix):
+		// Rules speak of the provider's tools by such names, not of this one.
+		refuse(ReasonBadName, "tool names that begin with "+HostedPrefix+" are kept for tools that the provider runs")
+		return
 	case call.Truncated:
 		refuse(ReasonTruncated, "the model did not finish the call")
 		return
@@ -171,14 +176,19 @@ func (b *Bundle) runRules(in *Input, p *plan, d *CallDecision, fallback Verdict)
 		takes := r.names && enforced
 		takenOver = takenOver || takes
 		in.Config = r.policy.Config
-		f, fired := r.run(in)
-		if !fired {
+		d.Fired = append(d.Fired, r.blank())
+		f := &d.Fired[len(d.Fired)-1]
+		if !r.run(in, f) {
 			if !takes {
+				d.Fired = d.Fired[:len(d.Fired)-1]
 				continue
 			}
 			if f.Effect = r.elseVerdict; !r.elseDecides {
 				f.Effect, f.byProfile = fallback, true
 			}
+		} else if f.Error != "" && takes && !r.elseDecides {
+			// The `else` stands behind the lines: an error is never milder.
+			f.Effect = max(f.Effect, fallback)
 		}
 		if f.Effect != Allow && r.message != nil {
 			f.Message = r.message.render(in)
@@ -188,7 +198,6 @@ func (b *Bundle) runRules(in *Input, p *plan, d *CallDecision, fallback Verdict)
 				f.Supplier = ""
 			}
 		}
-		d.Fired = append(d.Fired, f)
 		if enforced && f.Effect > d.Verdict {
 			d.Verdict = f.Effect
 		}
@@ -196,9 +205,14 @@ func (b *Bundle) runRules(in *Input, p *plan, d *CallDecision, fallback Verdict)
 	return takenOver
 }
 
-// run evaluates one rule: the first line that holds or errs, then `unless`.
-func (r *planRule) run(in *Input) (f Fired, fired bool) {
-	f = Fired{Policy: r.policy.Name, Version: r.policy.Version, Rule: r.ID, Mode: r.mode(), Condition: r.Condition}
+// blank names the rule; what it says comes from run.
+func (r *planRule) blank() Fired {
+	return Fired{Policy: r.policy.Name, Version: r.policy.Version, Rule: r.ID, Mode: r.mode(), Condition: r.Condition}
+}
+
+// run evaluates one rule: the first line that holds or errs, then `unless`. It
+// fills a blank f.
+func (r *planRule) run(in *Input, f *Fired) (fired bool) {
 	for i := range r.lines {
 		holds, err := r.lines[i].eval(in)
 		if err == nil && !holds {
@@ -228,11 +242,12 @@ func (r *planRule) run(in *Input) (f Fired, fired bool) {
 		if err != nil {
 			f.UnlessError = err.Error()
 		} else if exempt {
-			f = Fired{Policy: f.Policy, Version: f.Version, Rule: f.Rule, Mode: f.Mode, Condition: f.Condition, Exempt: true}
-			return f, false
+			*f = r.blank()
+			f.Exempt = true
+			return false
 		}
 	}
-	return f, fired
+	return fired
 }
 
 // eval runs one condition; a panic of the evaluator is an error like any other.

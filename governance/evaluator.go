@@ -28,7 +28,8 @@ type Input struct {
 	Config map[string]any
 	Index  int // position of the call in the turn, from 0
 	Count  int // calls in the turn
-	// Provisional are the calls of this turn judged before this one and not blocked.
+	// Provisional are the calls of this turn judged before this one that go out, at
+	// once or when they are lifted: not those that are blocked or ask for a fact.
 	Provisional []Released
 	// Scratch is the evaluator's own. It starts nil with every call and is kept
 	// from one condition of the call to the next; evaluations of one Input never

@@ -8,7 +8,8 @@ import (
 
 // exactNumber keeps the decimal value of a JSON number, or says it cannot.
 func exactNumber(text string) any {
-	if !strings.ContainsAny(text, ".eE") {
+	scientific := strings.ContainsAny(text, "eE")
+	if !scientific && !strings.Contains(text, ".") {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return n
 		}
@@ -17,12 +18,17 @@ func exactNumber(text string) any {
 		}
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err == nil {
-		var a, b [64]byte
-		back := strconv.AppendFloat(b[:0], f, 'e', -1, 64)
-		if sameDecimal(text, string(back), a[:0]) {
-			return f
-		}
+	if err != nil {
+		return Inexact{Text: text}
+	}
+	// Different decimals of up to 15 digits are different doubles (IEEE 754).
+	if len(text) <= len("0.12345678901234") && !scientific {
+		return f
+	}
+	var a, b [64]byte
+	back := strconv.AppendFloat(b[:0], f, 'e', -1, 64)
+	if sameDecimal(text, string(back), a[:0]) {
+		return f
 	}
 	return Inexact{Text: text}
 }

@@ -3,6 +3,7 @@ package cel_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,47 +58,95 @@ func benchBundle(tb testing.TB, policies []governance.Policy) *governance.Bundle
 	return b
 }
 
-func decideLoop(b *testing.B, bundle *governance.Bundle, facts governance.Facts, calls []governance.Call, want governance.Verdict) {
+// Targets of a decision, of which the benchmarks report what they measure: the
+// median and the 99th percentile in microseconds, and beside them the target.
+var (
+	targetRules  = target{p50: 25, p99: 100} // up to 20 rules, 4 KB of arguments, 200 messages
+	targetNoRule = target{p50: 5, p99: 100}  // a tool that no rule names
+)
+
+type target struct{ p50, p99 float64 }
+
+func decideLoop(b *testing.B, bundle *governance.Bundle, facts governance.Facts, calls []governance.Call, want governance.Verdict, goal target) {
 	require.Equal(b, want, bundle.Decide(facts, calls)[0].Verdict)
+	var took [1 << 14]time.Duration // the last ones, kept without allocating
+	n := 0
 	b.ReportAllocs()
 	b.ResetTimer()
 	for b.Loop() {
+		start := time.Now()
 		bundle.Decide(facts, calls)
+		took[n%len(took)] = time.Since(start)
+		n++
 	}
+	sorted := took[:min(n, len(took))]
+	slices.Sort(sorted)
+	b.ReportMetric(float64(sorted[len(sorted)/2].Nanoseconds())/1e3, "p50-µs")
+	b.ReportMetric(goal.p50, "target-p50-µs")
+	b.ReportMetric(float64(sorted[len(sorted)*99/100].Nanoseconds())/1e3, "p99-µs")
+	b.ReportMetric(goal.p99, "target-p99-µs")
 }
 
 func BenchmarkDecide20Rules4KB(b *testing.B) {
 	facts, calls := benchTurn(b, "process_refund")
-	decideLoop(b, benchBundle(b, benchPolicies(20, 20)), facts, calls, governance.Allow)
+	decideLoop(b, benchBundle(b, benchPolicies(20, 20)), facts, calls, governance.Allow, targetRules)
 }
 
 func BenchmarkDecide20Of1000Rules4KB(b *testing.B) {
 	facts, calls := benchTurn(b, "process_refund")
-	decideLoop(b, benchBundle(b, benchPolicies(1000, 20)), facts, calls, governance.Allow)
+	decideLoop(b, benchBundle(b, benchPolicies(1000, 20)), facts, calls, governance.Allow, targetRules)
+}
+
+func BenchmarkDecide20Rules4KBWithoutSchema(b *testing.B) {
+	facts, calls := benchTurn(b, "process_refund")
+	facts.Tools["process_refund"] = governance.Tool{Type: "function", Name: "process_refund"}
+	decideLoop(b, benchBundle(b, benchPolicies(20, 20)), facts, calls, governance.Allow, targetRules)
+}
+
+// Names out of order, escapes and spaces: nothing can be copied as it stands.
+func BenchmarkDecide20Rules4KBSpelledOddly(b *testing.B) {
+	facts, calls := benchTurn(b, "process_refund")
+	calls[0].Arguments = `{ "note": "` + strings.Repeat(`The parcel came late.\u0020\/ `, 48) + `",
+		"items": [` + strings.TrimSuffix(strings.Repeat(`{"sku": "SKU-1", "quantity": 1.0, "gift": false}, `, 48), ", ") + `], "order_id": "456", "amount": 7.5e2 }`
+	decideLoop(b, benchBundle(b, benchPolicies(20, 20)), facts, calls, governance.Allow, targetRules)
 }
 
 func BenchmarkDecide20RulesSmall(b *testing.B) {
 	facts, calls := benchTurn(b, "process_refund")
 	calls[0].Arguments = `{"order_id":"456","amount":750}`
-	decideLoop(b, benchBundle(b, benchPolicies(20, 20)), facts, calls, governance.Allow)
+	decideLoop(b, benchBundle(b, benchPolicies(20, 20)), facts, calls, governance.Allow, targetRules)
 }
 
 func BenchmarkDecideNoRuleNamesTheTool(b *testing.B) {
 	facts, calls := benchTurn(b, "get_order")
 	calls[0].Arguments = `{"order_id":"456","amount":750}`
-	decideLoop(b, benchBundle(b, benchPolicies(1000, 20)), facts, calls, governance.Allow)
+	decideLoop(b, benchBundle(b, benchPolicies(1000, 20)), facts, calls, governance.Allow, targetNoRule)
 }
 
 func BenchmarkDecideNoRuleNamesTheTool4KB(b *testing.B) {
 	facts, calls := benchTurn(b, "get_order")
-	decideLoop(b, benchBundle(b, benchPolicies(1000, 20)), facts, calls, governance.Allow)
+	decideLoop(b, benchBundle(b, benchPolicies(1000, 20)), facts, calls, governance.Allow, targetNoRule)
 }
 
-func BenchmarkDecideFromUser200Messages(b *testing.B) {
+// One of 20 rules looks for an argument in 200 messages.
+func benchFromUser(b *testing.B, argument, newest string, want governance.Verdict) {
 	facts, calls := benchTurn(b, "process_refund")
 	policies := benchPolicies(19, 19)
 	policies[0].Rules = append(policies[0].Rules, governance.Rule{ID: "origin", Tools: []string{"process_refund"},
-		When: []governance.Line{{If: `!from_user(args.order_id)`, Effect: governance.Confirm}}})
-	facts.UserTexts[199] = "Refund order 456"
-	decideLoop(b, benchBundle(b, policies), facts, calls, governance.Allow)
+		When: []governance.Line{{If: `!from_user(` + argument + `)`, Effect: governance.Confirm}}})
+	facts.UserTexts[199] = newest
+	decideLoop(b, benchBundle(b, policies), facts, calls, want, targetRules)
+}
+
+func BenchmarkDecideFromUserInTheNewestOf200Messages(b *testing.B) {
+	benchFromUser(b, "args.order_id", "Refund order 456", governance.Allow)
+}
+
+func BenchmarkDecideFromUserNumberInNoneOf200Messages(b *testing.B) {
+	benchFromUser(b, "args.amount + 50000", "Refund it", governance.Confirm)
+}
+
+// Letters only: every message is folded and searched.
+func BenchmarkDecideFromUserWordInNoneOf200Messages(b *testing.B) {
+	benchFromUser(b, "args.order_id.replace('456', 'nobody')", "Refund it", governance.Confirm)
 }

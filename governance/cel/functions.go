@@ -21,7 +21,7 @@ var late = map[string]bool{"called": true, "confirmed": true, "from_user": true,
 // functionDecls declares what conditions may call beside CEL's own.
 //
 //	called("t")                    t was released earlier in this conversation,
-//	                               or stands earlier in this turn and is not blocked
+//	                               or stands earlier in this turn and goes out with it
 //	called("t", {"id": args.id})   the same, with at least these arguments
 //	confirmed()                    the requester said yes to this call
 //	from_user(x)                   x stands in the requester's own words; see words.go

@@ -1,6 +1,7 @@
 package cel
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -23,14 +24,11 @@ import (
 func (a *activation) fromUser(_ string, args ...ref.Val) ref.Val {
 	t := a.turn()
 	if t.words == nil {
-		t.words = &words{texts: make([]string, len(a.in.Facts.UserTexts))}
-		for i, text := range a.in.Facts.UserTexts {
-			t.words.texts[i] = fold(text)
-		}
+		t.words = &words{texts: a.in.Facts.UserTexts}
 	}
 	switch x := args[0].(type) {
 	case types.String:
-		return types.Bool(t.words.hold(fold(string(x))))
+		return types.Bool(t.words.hold(string(x)))
 	case types.Int:
 		return types.Bool(t.words.holdNumber(strconv.FormatInt(int64(x), 10)))
 	case types.Uint:
@@ -46,47 +44,128 @@ func (a *activation) fromUser(_ string, args ...ref.Val) ref.Val {
 	return types.NewErr("from_user takes a string or a number, not a %s", args[0].Type().TypeName())
 }
 
-// words are the requester's texts, folded, and the numbers in them.
+// words are the requester's texts, each folded when it is first looked into.
 type words struct {
-	texts   []string
-	numbers map[string]bool
+	texts  []string // the newest last
+	folded [][]byte // the newest first, nil where not looked into
+	room   []byte   // for texts to come
 }
 
-func fold(s string) string {
-	ascii := true
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			ascii = false
-			break
+// roomForTexts is how much room is made at a time, in bytes.
+const roomForTexts = 2 << 10
+
+// anywhere asks holds of the texts that contain part, the newest first. A text
+// without the anchor is not even folded.
+func (w *words) anywhere(anchor, part string, holds func(folded string) bool) bool {
+	for i := range w.texts {
+		text := w.texts[len(w.texts)-1-i]
+		if !strings.Contains(text, anchor) {
+			continue
 		}
-	}
-	if ascii {
-		s = strings.ToLower(s)
-	} else {
-		s = norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
-	}
-	return strings.Join(strings.Fields(s), " ")
-}
-
-func (w *words) hold(x string) bool {
-	if x == "" {
-		return false
-	}
-	for _, text := range w.texts {
-		for from := 0; ; {
-			i := strings.Index(text[from:], x)
-			if i < 0 {
-				break
+		for len(w.folded) <= i {
+			w.folded = append(w.folded, nil)
+		}
+		if w.folded[i] == nil {
+			if cap(w.room)-len(w.room) < len(text) {
+				w.room = make([]byte, 0, max(len(text), roomForTexts))
 			}
-			start, end := from+i, from+i+len(x)
-			if endsHere(text[:start], x) && startsHere(x, text[end:]) {
-				return true
-			}
-			_, size := utf8.DecodeRuneInString(text[start:])
-			from = start + size
+			start := len(w.room)
+			w.room = appendFolded(w.room, text)
+			w.folded[i] = w.room[start:len(w.room):len(w.room)]
+		}
+		if bytes.Contains(w.folded[i], []byte(part)) && holds(string(w.folded[i])) {
+			return true
 		}
 	}
 	return false
+}
+
+// unfolded are characters that nothing else is folded into.
+const unfolded = "0123456789@._-/:+#"
+
+// anchor is the longest run of unfolded characters in what is sought: no text
+// without it can hold the whole.
+func anchor(folded string) string {
+	longest := ""
+	for start, i := 0, 0; i <= len(folded); i++ {
+		if i < len(folded) && strings.IndexByte(unfolded, folded[i]) >= 0 {
+			continue
+		}
+		if i-start > len(longest) {
+			longest = folded[start:i]
+		}
+		start = i + 1
+	}
+	return longest
+}
+
+// appendFolded brings texts that read alike into one form: NFC, case folded, runs
+// of white space as one blank and none at the ends.
+func appendFolded(room []byte, s string) []byte {
+	start := len(room)
+	room = append(room, s...)
+	seen, before := asciiBlank, asciiBlank // a blank at the beginning is one too many
+	for i, c := range room[start:] {
+		a := ascii[c]
+		room[start+i] = a.folded
+		seen |= a.is | a.is&before<<1
+		before = a.is
+	}
+	switch {
+	case seen&notASCII != 0:
+		s = norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
+	case (seen|before<<1)&asciiSpaces == 0:
+		return room
+	default:
+		s = string(room[start:])
+	}
+	return append(room[:start], strings.Join(strings.Fields(s), " ")...)
+}
+
+const (
+	asciiBlank  uint8 = 1 << iota // the blank
+	asciiSpaces                   // other white space, or one blank too many
+	notASCII
+)
+
+// ascii folds single bytes and says what they are.
+var ascii = func() (table [256]struct{ folded, is uint8 }) {
+	for i := range table {
+		c := uint8(i)
+		table[i].folded = c
+		switch {
+		case c == ' ':
+			table[i].is = asciiBlank
+		case c >= '\t' && c <= '\r':
+			table[i].is = asciiSpaces
+		case c >= 'A' && c <= 'Z':
+			table[i].folded = c + 'a' - 'A'
+		case c >= utf8.RuneSelf:
+			table[i].is = notASCII
+		}
+	}
+	return table
+}()
+
+func (w *words) hold(x string) bool {
+	x = string(appendFolded(nil, x))
+	return x != "" && w.anywhere(anchor(x), x, func(text string) bool { return holdsWord(text, x) })
+}
+
+// holdsWord: x stands in the text by itself.
+func holdsWord(text, x string) bool {
+	for from := 0; ; {
+		i := strings.Index(text[from:], x)
+		if i < 0 {
+			return false
+		}
+		start, end := from+i, from+i+len(x)
+		if endsHere(text[:start], x) && startsHere(x, text[end:]) {
+			return true
+		}
+		_, size := utf8.DecodeRuneInString(text[start:])
+		from = start + size
+	}
 }
 
 // connectors hold a longer word together when they stand between letters or
@@ -144,17 +223,17 @@ func startsHere(x, after string) bool {
 }
 
 func (w *words) holdNumber(x string) bool {
-	if w.numbers == nil {
-		w.numbers = map[string]bool{}
-		for _, text := range w.texts {
-			collectNumbers(text, w.numbers)
-		}
-	}
-	return w.numbers[plainNumber(x)]
+	x = plainNumber(x)
+	whole, _, _ := strings.Cut(strings.TrimPrefix(x, "-"), ".")
+	// Digits are grouped by threes from the right, so the last ones stand together.
+	last := whole[max(0, len(whole)-3):]
+	return w.anywhere(last, last, func(text string) bool { return holdsNumber(text, x) })
 }
 
-// collectNumbers finds the numbers that stand by themselves in a text.
-func collectNumbers(text string, into map[string]bool) {
+// holdsNumber: a number of this value, as plainNumber writes it, stands in the
+// text by itself.
+func holdsNumber(text, x string) bool {
+	x, wantNegative := strings.CutPrefix(x, "-")
 	for i := 0; i < len(text); {
 		if text[i] < '0' || text[i] > '9' {
 			i++
@@ -165,7 +244,7 @@ func collectNumbers(text string, into map[string]bool) {
 			i++
 		}
 		number, ok := ungroup(text[start:i])
-		if !ok || !numberEnds(text[i:]) {
+		if !ok || plainNumber(number) != x || !numberEnds(text[i:]) {
 			continue
 		}
 		before := strings.TrimRightFunc(text[:start], currency)
@@ -179,11 +258,11 @@ func collectNumbers(text string, into map[string]bool) {
 		} else if size > 0 && (wordRune(r) && !currencyWord(before) || r == '.' || connects(r, true) && r != '=' && joined(before, size)) {
 			continue
 		}
-		if negative {
-			number = "-" + number
+		if negative == wantNegative || x == "0" {
+			return true
 		}
-		into[plainNumber(number)] = true
 	}
+	return false
 }
 
 // joined: a letter or digit stands before the last rune of s.
@@ -230,18 +309,19 @@ func ungroup(s string) (string, bool) {
 	if point && strings.ContainsAny(fraction, ".,") {
 		return "", false
 	}
-	if strings.Contains(whole, ",") {
-		groups := strings.Split(whole, ",")
-		if len(groups[0]) > 3 || groups[0] == "0" {
+	if !strings.Contains(whole, ",") {
+		return s, true
+	}
+	groups := strings.Split(whole, ",")
+	if len(groups[0]) > 3 || groups[0] == "0" {
+		return "", false
+	}
+	for _, g := range groups[1:] {
+		if len(g) != 3 {
 			return "", false
 		}
-		for _, g := range groups[1:] {
-			if len(g) != 3 {
-				return "", false
-			}
-		}
-		whole = strings.Join(groups, "")
 	}
+	whole = strings.Join(groups, "")
 	if point {
 		return whole + "." + fraction, true
 	}
