@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // CheckWorkspace answers ErrInvalid unless name is [A-Za-z0-9_.-]{1,64}.
@@ -142,6 +143,11 @@ func CheckCommit(workspace string, ops []Op) error {
 	return checkDistinct(named)
 }
 
+// Milliseconds is a TTL as engines keep it: whole milliseconds, rounded up.
+func Milliseconds(ttl time.Duration) int64 {
+	return int64((ttl + time.Millisecond - 1) / time.Millisecond)
+}
+
 // SortedIndex answers the positions sorted by name, then key, the form in which
 // engines answer them. It leaves the argument as it is.
 func SortedIndex(index []Index) []Index {
@@ -173,6 +179,9 @@ func checkPut(p Put) error {
 	}
 	if p.IfVersion < 0 || p.IfVersion > 0 && p.Create {
 		return fmt.Errorf("%w: put %s %q: condition Create=%t IfVersion=%d", ErrInvalid, p.Doc.Kind, p.Doc.ID, p.Create, p.IfVersion)
+	}
+	if p.TTL < 0 || p.TTL > 0 && len(p.Doc.Index) > 0 {
+		return fmt.Errorf("%w: put %s %q: a TTL of %s with %d index positions", ErrInvalid, p.Doc.Kind, p.Doc.ID, p.TTL, len(p.Doc.Index))
 	}
 	if len(p.Doc.Index) > MaxIndexes {
 		return fmt.Errorf("%w: put %s %q: %d index positions, at most %d", ErrInvalid, p.Doc.Kind, p.Doc.ID, len(p.Doc.Index), MaxIndexes)

@@ -96,6 +96,10 @@ type Put struct {
 	Doc       Doc // Doc.Version is ignored
 	Create    bool
 	IfVersion int64
+	// TTL is how long the document lives from this Put on, in steps of a
+	// millisecond, rounded up; 0 means until it is deleted. Such a document may
+	// have no index positions. See Engine.
+	TTL time.Duration
 }
 
 // Delete removes a document and its index positions. Deleting what is not
@@ -125,6 +129,11 @@ func (Append) op() {}
 //     (kind, id) pair appears at most once in one Commit.
 //   - When Commit returns ErrUnavailable its outcome is unknown; callers that
 //     repeat must use conditions.
+//   - A document whose TTL has passed does not exist, for reads and for
+//     conditions alike; one that is put anew begins at version 1. Every Put sets
+//     the TTL anew, one without TTL takes it away. Nobody is told when a document
+//     expires (no Watch), and its bytes may lie in the store for a while longer:
+//     a state that must be seen to end is never kept this way.
 //   - Get, List and Read see every Commit that returned before they began, and
 //     each answers one state: never half of a Commit.
 //   - All methods are safe for concurrent use, obey ctx, and wrap outages with

@@ -59,14 +59,14 @@ func (e *Engine) enrol(ctx context.Context, workspace string) error {
 func (e *Engine) script(workspace string, ops []store.Op) (keys []string, args []any) {
 	keys = make([]string, 1, 1+2*len(ops))
 	keys[0] = tokenKey(workspace, e.token+strconv.FormatUint(e.sent.Add(1), 36))
-	args = make([]any, 4, 4+10*len(ops))
+	args = make([]any, 4, 4+11*len(ops))
 	args[0], args[1], args[2], args[3] = e.publish, channel(workspace), e.keep, e.offset().Microseconds()
 	for _, op := range ops {
 		switch op := op.(type) {
 		case store.Put:
 			prefix := indexPrefix(workspace, op.Doc.Kind)
 			keys = append(keys, docPrefix(workspace, op.Doc.Kind)+op.Doc.ID)
-			args = append(args, "P", condition(op.Create, op.IfVersion), op.Doc.ID, prefix, op.Doc.Value, len(op.Doc.Index))
+			args = append(args, "P", condition(op.Create, op.IfVersion), op.Doc.ID, prefix, op.Doc.Value, store.Milliseconds(op.TTL), len(op.Doc.Index))
 			for _, x := range op.Doc.Index {
 				position := x.Name + ":" + x.Key
 				keys = append(keys, prefix+position)

@@ -12,10 +12,11 @@
 -- document itself and cannot be declared; they carry the same hash tag.
 --
 -- ARGV: publish command, channel, token's life in ms, clock offset in us, then
---   P condition id index-prefix value n (field score){n}
+--   P condition id index-prefix value ttl n (field score){n}
 --   D condition id index-prefix
 --   A value
 -- condition: '' none, 'c' must not exist, else the exact version.
+-- ttl: milliseconds, 0 for none.
 -- A document is a hash: v version, d value, 'i' .. name:key -> score.
 -- Answers 0, or the number of the first step whose condition did not hold.
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -53,6 +54,7 @@ while a < #ARGV do
     end
     if s.what == 'P' then
       s.fields = { 'v', string.format('%.0f', (tonumber(s.version) or 0) + 1), 'd', arg() }
+      s.ttl = arg()
       s.places, s.kept = {}, {}
       for _ = 1, tonumber(arg()) do
         local field, score = arg(), arg()
@@ -86,6 +88,9 @@ for _, s in ipairs(steps) do
     end
     if s.what == 'P' then
       redis.call('HSET', s.key, unpack(s.fields))
+      if s.ttl ~= '0' then
+        redis.call('PEXPIRE', s.key, s.ttl)
+      end
       for _, place in ipairs(s.places) do
         redis.call('ZADD', place[1], place[2], s.id)
       end

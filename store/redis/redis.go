@@ -10,7 +10,7 @@
 // judges. Replication is asynchronous, so a failover may lose the last commits;
 // min-replicas-to-write bounds that on the server.
 //
-// Keys, all persistent but the token and the probe:
+// Keys, all persistent but the token, the probe and documents with a TTL:
 //
 //	cadreen:{workspace}:d:kind:id         hash, a document
 //	cadreen:{workspace}:i:kind:name:key   sorted set, document ids by score
@@ -81,7 +81,8 @@ var _ store.Engine = (*Engine)(nil)
 type Option func(*Engine)
 
 // WithOffset adds a duration to the clock of Redis, for tests that move time.
-// It is called from several goroutines at the same time.
+// It is called from several goroutines at the same time. TTLs run by the clock
+// of Redis itself, which no offset moves.
 func WithOffset(offset func() time.Duration) Option {
 	return func(e *Engine) { e.offset = offset }
 }

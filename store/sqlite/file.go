@@ -11,8 +11,9 @@ import (
 	"strconv"
 )
 
-// schemaVersion is kept in the file's user_version.
-const schemaVersion = 1
+// schemas are the steps from an empty file to today's tables. How many of them
+// a file has taken is kept in its user_version.
+var schemas = []string{schema, expiry}
 
 // A document's positions are kept twice: as rows of positions, which List
 // walks, and packed in the document, so that reading a document and removing
@@ -51,6 +52,13 @@ CREATE TABLE logs (
 	UNIQUE (workspace, log, seq)
 );
 CREATE TABLE probe (n INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+`
+
+// Documents that expire: unix milliseconds, 0 for never. They stay in the file
+// until later ones of their sort push them out.
+const expiry = `
+ALTER TABLE docs ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX docs_expires ON docs (expires) WHERE expires > 0;
 `
 
 // createFile makes the folder and an empty file, readable by the owner only.
@@ -110,17 +118,18 @@ func createSchema(ctx context.Context, db *sql.DB) error {
 	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
 		return err
 	}
-	switch version {
-	case schemaVersion:
+	switch {
+	case version == len(schemas):
 		return nil
-	case 0:
-	default:
-		return fmt.Errorf("the file has schema %d, this program knows %d: it was written by a newer version", version, schemaVersion)
+	case version < 0 || version > len(schemas):
+		return fmt.Errorf("the file has schema %d, this program knows %d: it was written by a newer version", version, len(schemas))
 	}
-	if _, err := tx.ExecContext(ctx, schema); err != nil {
-		return err
+	for _, step := range schemas[version:] {
+		if _, err := tx.ExecContext(ctx, step); err != nil {
+			return err
+		}
 	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, schemaVersion)); err != nil {
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, len(schemas))); err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -21,7 +21,7 @@ func (e *Engine) Get(ctx context.Context, workspace, kind, id string) (store.Doc
 	}
 	doc := store.Doc{Kind: kind, ID: id}
 	var packed []byte
-	err := e.get.QueryRowContext(ctx, workspace, kind, []byte(id)).Scan(&doc.Version, &packed, &doc.Value)
+	err := e.get.QueryRowContext(ctx, workspace, kind, []byte(id), e.now().UnixMilli()).Scan(&doc.Version, &packed, &doc.Value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Doc{}, fmt.Errorf("%w: %s %q", store.ErrNotFound, kind, id)
 	}

@@ -104,7 +104,7 @@ func TestWhatCannotBeOpenedIsUnavailable(t *testing.T) {
 	require.NoError(t, e.Close())
 	db, err := sql.Open("sqlite", newer)
 	require.NoError(t, err)
-	_, err = db.Exec(`PRAGMA user_version = 2`)
+	_, err = db.Exec(`PRAGMA user_version = 99`)
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
 	for name, path := range map[string]string{

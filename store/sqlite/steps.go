@@ -18,15 +18,16 @@ type steps struct {
 
 	begin, commit, savepoint, undo, release *sql.Stmt
 	probe, touched                          *sql.Stmt
-	find, insert, update, remove            *sql.Stmt
+	find, insert, update, remove, purge     *sql.Stmt
 	place, unplace                          *sql.Stmt
 	last, add                               *sql.Stmt
 }
 
-// planned is one op with what the check found about its document.
+// planned is one op with what the check found about its document. One that has
+// expired has version 0: its row is there, the document is not.
 type planned struct {
 	op      store.Op
-	n       int64 // docs.n, 0 when there is no such document
+	n       int64 // docs.n, 0 when there is no row
 	version int64
 	packed  []byte
 }
@@ -49,10 +50,11 @@ func prepare(db *sql.DB) (*steps, error) {
 		{&s.release, `RELEASE one`},
 		{&s.probe, `INSERT INTO probe (n, at) VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at`},
 		{&s.touched, `INSERT INTO workspaces (name, commits) VALUES (?, 1) ON CONFLICT DO UPDATE SET commits = commits + 1 RETURNING commits`},
-		{&s.find, `SELECT n, version, positions FROM docs WHERE workspace = ? AND kind = ? AND id = ?`},
-		{&s.insert, `INSERT INTO docs (workspace, kind, id, version, positions, value) VALUES (?, ?, ?, 1, ?, ?)`},
-		{&s.update, `UPDATE docs SET version = ?, positions = ?, value = ? WHERE n = ?`},
+		{&s.find, `SELECT n, iif(expires = 0 OR expires > ?, version, 0), positions FROM docs WHERE workspace = ? AND kind = ? AND id = ?`},
+		{&s.insert, `INSERT INTO docs (workspace, kind, id, version, positions, value, expires) VALUES (?, ?, ?, 1, ?, ?, ?)`},
+		{&s.update, `UPDATE docs SET version = ?, positions = ?, value = ?, expires = ? WHERE n = ?`},
 		{&s.remove, `DELETE FROM docs WHERE n = ?`},
+		{&s.purge, `DELETE FROM docs WHERE n IN (SELECT n FROM docs WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT 4)`},
 		{&s.place, `INSERT INTO positions (workspace, kind, name, key, score, id, doc) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.unplace, `DELETE FROM positions WHERE workspace = ? AND kind = ? AND name = ? AND key = ? AND score = ? AND id = ?`},
 		{&s.last, `SELECT coalesce(max(seq), 0) FROM logs WHERE workspace = ? AND log = ?`},
@@ -85,7 +87,7 @@ func (s *steps) exec(stmt *sql.Stmt, args ...any) error {
 
 // check finds the documents and holds the conditions against them. It writes
 // nothing, so a conflict leaves nothing to undo.
-func (s *steps) check(workspace string, ops []store.Op) ([]planned, error) {
+func (s *steps) check(workspace string, ops []store.Op, now time.Time) ([]planned, error) {
 	plan := make([]planned, len(ops))
 	for i, op := range ops {
 		p := &plan[i]
@@ -101,11 +103,11 @@ func (s *steps) check(workspace string, ops []store.Op) ([]planned, error) {
 		case store.Append:
 			continue
 		}
-		err := s.find.QueryRow(workspace, kind, []byte(id)).Scan(&p.n, &p.version, &p.packed)
+		err := s.find.QueryRow(now.UnixMilli(), workspace, kind, []byte(id)).Scan(&p.n, &p.version, &p.packed)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, err
 		}
-		if create && p.n != 0 {
+		if create && p.version != 0 {
 			return nil, conflict(kind, id, "exists")
 		}
 		if version > 0 && p.version != version {
@@ -115,12 +117,17 @@ func (s *steps) check(workspace string, ops []store.Op) ([]planned, error) {
 	return plan, nil
 }
 
+// write does the ops. One that leaves a document with a TTL behind also takes a
+// few expired ones away, so that they do not gather; it does so at the end,
+// because the plan may build on the row of one.
 func (s *steps) write(workspace string, plan []planned, now time.Time) error {
+	purge := false
 	for i := range plan {
 		var err error
 		switch op := plan[i].op.(type) {
 		case store.Put:
-			err = s.put(workspace, op.Doc, &plan[i])
+			purge = purge || op.TTL > 0
+			err = s.put(workspace, op.Doc, expires(op.TTL, now), &plan[i])
 		case store.Delete:
 			err = s.delete(workspace, op, &plan[i])
 		case store.Append:
@@ -130,21 +137,32 @@ func (s *steps) write(workspace string, plan []planned, now time.Time) error {
 			return err
 		}
 	}
+	if purge {
+		return s.exec(s.purge, now.UnixMilli())
+	}
 	return nil
 }
 
-func (s *steps) put(workspace string, doc store.Doc, p *planned) error {
+// expires is the end of a TTL in unix milliseconds, 0 for none.
+func expires(ttl time.Duration, now time.Time) int64 {
+	if ttl == 0 {
+		return 0
+	}
+	return now.UnixMilli() + store.Milliseconds(ttl)
+}
+
+func (s *steps) put(workspace string, doc store.Doc, expires int64, p *planned) error {
 	sorted := store.SortedIndex(doc.Index)
 	packed := pack(sorted)
 	if p.n == 0 {
-		res, err := s.insert.Exec(workspace, doc.Kind, []byte(doc.ID), packed, bytesOf(doc.Value))
+		res, err := s.insert.Exec(workspace, doc.Kind, []byte(doc.ID), packed, bytesOf(doc.Value), expires)
 		if err != nil {
 			return err
 		}
 		if p.n, err = res.LastInsertId(); err != nil {
 			return err
 		}
-	} else if err := s.exec(s.update, p.version+1, packed, bytesOf(doc.Value), p.n); err != nil {
+	} else if err := s.exec(s.update, p.version+1, packed, bytesOf(doc.Value), expires, p.n); err != nil {
 		return err
 	}
 	if string(packed) == string(p.packed) {

@@ -186,7 +186,8 @@ func (w *writer) apply(j *job) error {
 	if j.probe {
 		return s.exec(s.probe, w.now().UnixMicro())
 	}
-	plan, err := s.check(j.workspace, j.ops)
+	now := w.now()
+	plan, err := s.check(j.workspace, j.ops, now)
 	if errors.Is(err, store.ErrConflict) {
 		j.err = err
 		return nil
@@ -197,7 +198,7 @@ func (w *writer) apply(j *job) error {
 	if err := s.exec(s.savepoint); err != nil {
 		return err
 	}
-	if err := s.write(j.workspace, plan, w.now()); err != nil {
+	if err := s.write(j.workspace, plan, now); err != nil {
 		j.err = unavailable("commit", err)
 		if err := s.exec(s.undo); err != nil {
 			return err

@@ -216,6 +216,8 @@ func invalid(t *testing.T, s *suite) {
 		"score too low":       put("thing", "a", "", at("by", "", -store.MaxScore-1)),
 		"one position twice":  put("thing", "a", "", at("by", "k", 1), at("by", "k", 2)),
 		"too many positions":  with(func(p *store.Put) { p.Doc.Index = make([]store.Index, store.MaxIndexes+1) }),
+		"negative TTL":        with(func(p *store.Put) { p.TTL = -1 }),
+		"positions and a TTL": with(func(p *store.Put) { p.TTL, p.Doc.Index = 1, []store.Index{at("by", "", 0)} }),
 		"delete without kind": store.Delete{ID: "a"},
 		"delete without id":   store.Delete{Kind: "thing"},
 		"delete negative":     store.Delete{Kind: "thing", ID: "a", IfVersion: -1},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -105,6 +106,9 @@ func drawOps(t *rapid.T, w *world) []store.Op {
 			ops = append(ops, store.Delete{Kind: k.kind, ID: k.id, IfVersion: version})
 		default:
 			p := store.Put{Doc: store.Doc{Kind: k.kind, ID: k.id, Value: value, Index: drawIndex(t)}, Create: what == "create"}
+			if len(p.Doc.Index) == 0 && rapid.Bool().Draw(t, "expires") {
+				p.TTL = time.Hour // as good as never here
+			}
 			if what == "replace" {
 				p.IfVersion = version
 			}

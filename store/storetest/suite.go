@@ -36,6 +36,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Engine) {
 		{"what breaks a limit is invalid", invalid},
 		{"a put replaces all index positions", indexReplacement},
 		{"a document with many positions", manyPositions},
+		{"a document is gone after its TTL", expiryEnds},
+		{"every put sets the TTL anew", expiryReplaced},
 		{"list orders by score then id", listOrder},
 		{"list keeps within bounds", listBounds},
 		{"list pages without gaps or repeats", listPages},
