@@ -25,7 +25,8 @@ func scoped(principal, key string) string {
 func placeKey(principal, group, pair string) string { return scoped(principal+"\x00"+group, pair) }
 
 // index positions of a hold: `pair`, `place` and `chat` for finding it by what
-// the transcript shows, `live` while it is held, `open` for the sweeper.
+// the transcript shows, `live` for what a request of its conversation may be
+// about, `open` for the sweeper.
 func (h *Hold) index() []store.Index {
 	at := h.Created.UnixMilli()
 	list := []store.Index{
@@ -36,10 +37,11 @@ func (h *Hold) index() []store.Index {
 	if h.Group == "" {
 		list = append(list, store.Index{Name: "place", Key: placeKey(h.Principal, "", h.Pair), Score: at})
 	}
+	if h.live() {
+		list = append(list, store.Index{Name: "live", Key: scoped(h.Principal, h.Conversation), Score: at})
+	}
 	if h.State == StateHeld {
-		list = append(list,
-			store.Index{Name: "live", Key: scoped(h.Principal, h.Conversation), Score: at},
-			store.Index{Name: "open", Key: "all", Score: h.Expires.UnixMilli()})
+		list = append(list, store.Index{Name: "open", Key: "all", Score: h.Expires.UnixMilli()})
 	}
 	return list
 }
@@ -63,10 +65,17 @@ func (d *Desk) HoldsByConversation(ctx context.Context, workspace, principal, co
 	return d.list(ctx, workspace, store.Query{Index: "chat", Key: scoped(principal, conversation), Desc: true, Limit: 50})
 }
 
-// LiveHolds are the holds of a conversation that are still held, newest first.
+// live says that a hold is still held, or that its calls were picked up by a
+// request and are not known to have arrived.
+func (h *Hold) live() bool {
+	return h.State == StateHeld || h.State == StateReleased && h.ReleaseAnswer == PickedUp && !h.Delivered
+}
+
+// LiveHolds are the holds of a conversation that are still held, and those whose
+// calls were picked up and are not known to have arrived, newest first.
 func (d *Desk) LiveHolds(ctx context.Context, workspace, principal, conversation string) ([]Hold, error) {
 	list, err := d.list(ctx, workspace, store.Query{Index: "live", Key: scoped(principal, conversation), Desc: true, Limit: 50})
-	return slices.DeleteFunc(list, func(h Hold) bool { return h.State != StateHeld }), err
+	return slices.DeleteFunc(list, func(h Hold) bool { return !h.live() }), err
 }
 
 // list reads holds as they are now: what is overdue is expired first.
