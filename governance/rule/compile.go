@@ -1,0 +1,148 @@
+package rule
+
+import (
+	"fmt"
+	"strings"
+
+	"cadreen/governance"
+)
+
+// MaxSentence is the longest sentence that is read, in bytes.
+const MaxSentence = 2000
+
+// Result is what a sentence means for the given tools.
+type Result struct {
+	// Tools are names and globs, nil for every tool.
+	Tools []string
+	// When are the lines of the rule, the strictest effect first.
+	When   []governance.Line
+	Unless string // CEL, "" if there is no exception
+	Mode   governance.Mode
+	// ReadBack says in one English sentence what the compiled rule does.
+	ReadBack string
+	// Questions are what the author must decide by writing it out; where there are
+	// any, the rest is empty.
+	Questions []Question
+}
+
+// Question is one thing that a sentence leaves open.
+type Question struct {
+	Text    string
+	Options []string // what fits, if that is what is open
+}
+
+// Word is a piece of a sentence; Start and End are bytes.
+type Word struct {
+	Text       string
+	Start, End int
+}
+
+// NotUnderstood says which words of a sentence were not understood.
+type NotUnderstood struct{ Words []Word }
+
+// Error names the words and where they begin, counted from 1.
+func (e *NotUnderstood) Error() string { return "not understood: " + places(e.Words) }
+
+// NotInThisVersion says which words were recognised as something that rules
+// cannot say yet.
+type NotInThisVersion struct {
+	Words []Word
+	What  string
+}
+
+// Error names the words and what they ask for.
+func (e *NotInThisVersion) Error() string {
+	return fmt.Sprintf("not in this version: %s (%s)", places(e.Words), e.What)
+}
+
+func places(words []Word) string {
+	parts := make([]string, len(words))
+	for i, w := range words {
+		parts[i] = fmt.Sprintf("%q at %d", w.Text, w.Start+1)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Compile reads one sentence, or several that make one rule, for the given tools.
+// The error is a *NotUnderstood or a *NotInThisVersion. Where the sentence leaves
+// something open, the result has Questions and nothing else.
+func Compile(sentence string, tools []governance.Tool) (Result, error) {
+	return CompileWith(sentence, tools, 0)
+}
+
+// CompileWith is Compile for a sentence that may leave the effect to the rule it
+// stands in; 0 is none.
+func CompileWith(sentence string, tools []governance.Tool, effect governance.Verdict) (result Result, err error) {
+	if len(sentence) > MaxSentence {
+		return Result{}, &NotUnderstood{[]Word{{sentence[MaxSentence:], MaxSentence, len(sentence)}}}
+	}
+	c := &compiler{sentence: sentence, known: newVocabulary(tools), effect: effect}
+	defer func() {
+		switch stop := recover().(type) {
+		case nil:
+		case stopped:
+			if result, err = (Result{}), stop.err; stop.ask != nil {
+				result.Questions = []Question{*stop.ask}
+			}
+		default:
+			panic(stop)
+		}
+	}()
+	return c.compile(), nil
+}
+
+// stopped ends a compilation from inside it.
+type stopped struct {
+	err error
+	ask *Question
+}
+
+func ask(text string, options ...string) { panic(stopped{ask: &Question{text, options}}) }
+
+// compiler is one compilation.
+type compiler struct {
+	sentence string
+	known    *vocabulary
+	tokens   []token
+	effect   governance.Verdict
+}
+
+func (c *compiler) compile() Result {
+	var unknown []Word
+	c.tokens, unknown = scan(c.sentence, c.known)
+	if len(unknown) > 0 {
+		panic(stopped{err: &NotUnderstood{unknown}})
+	}
+	parsed, err := parse(c.tokens)
+	if err != nil {
+		c.notUnderstood(span{err.at, err.at + 1})
+	}
+	clauses, leading := c.clauses(parsed)
+	return c.rule(clauses, leading)
+}
+
+// span is a range of tokens.
+type span struct{ from, to int }
+
+// words of a span as they stand in the sentence.
+func (c *compiler) words(s span) []Word {
+	if s.from >= len(c.tokens) {
+		// The sentence ends where something is missing: the last word shows where.
+		s = span{len(c.tokens) - 1, len(c.tokens)}
+	}
+	if s.from < 0 {
+		return []Word{{c.sentence, 0, len(c.sentence)}}
+	}
+	var words []Word
+	for _, t := range c.tokens[s.from:min(s.to, len(c.tokens))] {
+		words = append(words, Word{c.sentence[t.start:t.end], t.start, t.end})
+	}
+	return words
+}
+
+func (c *compiler) notUnderstood(s span) { panic(stopped{err: &NotUnderstood{c.words(s)}}) }
+
+// text of a span as it was written.
+func (c *compiler) text(s span) string {
+	return c.sentence[c.tokens[s.from].start:c.tokens[s.to-1].end]
+}

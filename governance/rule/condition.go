@@ -1,0 +1,251 @@
+package rule
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// condition is one condition of the compiled rule: CEL for the machine, English
+// for reading it back. Both are written from the same value, never from the input.
+type condition interface {
+	cel() string
+	english() string
+}
+
+type always struct{}
+
+func (always) cel() string     { return "true" }
+func (always) english() string { return "always" }
+
+// compare holds an argument against a number.
+type compare struct {
+	argument string
+	op       string // CEL's
+	value    string // decimal
+	size     bool   // the argument is a list: its length counts
+}
+
+var compareWords = map[string]string{">": "more than", ">=": "at least", "<": "less than", "<=": "at most", "==": "exactly"}
+
+func (c compare) cel() string {
+	left := field(c.argument)
+	if c.size {
+		left = "size(" + left + ")"
+	}
+	return left + " " + c.op + " " + c.value
+}
+
+func (c compare) english() string {
+	left := c.argument
+	if c.size {
+		left = "the number of " + left
+	}
+	return left + " is " + compareWords[c.op] + " " + c.value
+}
+
+// oneOf holds an argument against a list of texts.
+type oneOf struct {
+	argument string
+	values   []string
+	upper    bool // case does not count; values are upper case
+}
+
+func (c oneOf) cel() string {
+	left := field(c.argument)
+	if c.upper {
+		left += ".upperAscii()"
+	}
+	if len(c.values) == 1 {
+		return left + " == " + strconv.Quote(c.values[0])
+	}
+	return left + " in " + quoteAll(c.values)
+}
+
+func (c oneOf) english() string { return c.argument + " is " + list(c.values, "or") }
+
+// flag is a boolean argument.
+type flag struct{ argument string }
+
+func (c flag) cel() string     { return field(c.argument) }
+func (c flag) english() string { return c.argument + " is true" }
+
+// fromUser: the argument stands in the requester's own words.
+type fromUser struct {
+	argument string
+	each     bool // a list: all of its elements do
+}
+
+func (c fromUser) cel() string {
+	if c.each {
+		return field(c.argument) + ".all(x, from_user(x))"
+	}
+	return "from_user(" + field(c.argument) + ")"
+}
+
+func (c fromUser) english() string {
+	if c.each {
+		return "everything in " + c.argument + " stands in the requester's own words"
+	}
+	return c.argument + " stands in the requester's own words"
+}
+
+// called: a tool was called earlier in the conversation.
+type called struct{ tool string }
+
+func (c called) cel() string     { return "called(" + strconv.Quote(c.tool) + ")" }
+func (c called) english() string { return c.tool + " was called before" }
+
+// role: the requester has it.
+type role struct{ name string }
+
+func (c role) cel() string     { return strconv.Quote(c.name) + " in requester.roles" }
+func (c role) english() string { return "the requester has the role " + c.name }
+
+// hours of the day in a zone, in minutes; to before from goes over midnight.
+type hours struct {
+	zone     string
+	from, to int
+}
+
+func clock(minute int) string { return fmt.Sprintf("%02d:%02d", minute/60, minute%60) }
+
+func (c hours) cel() string {
+	return fmt.Sprintf("in_hours(%q, %q)", c.zone, clock(c.from)+"-"+clock(c.to))
+}
+
+func (c hours) english() string {
+	return fmt.Sprintf("it is at or after %s and before %s in %s", clock(c.from), clock(c.to), c.zone)
+}
+
+// days of the week in a zone.
+type days struct {
+	zone string
+	days []string
+}
+
+func (c days) cel() string {
+	left := fmt.Sprintf("weekday(%q)", c.zone)
+	if len(c.days) == 1 {
+		return left + " == " + strconv.Quote(c.days[0])
+	}
+	return left + " in " + quoteAll(c.days)
+}
+
+func (c days) english() string { return "it is " + list(c.days, "or") + " in " + c.zone }
+
+// not, all and some combine.
+type not struct{ inner condition }
+
+func (c not) cel() string     { return "!" + tight(c.inner, true) }
+func (c not) english() string { return "it is not so that " + tightWords(c.inner) }
+
+type all []condition
+
+func (c all) cel() string     { return combine(c, " && ") }
+func (c all) english() string { return combineWords(c, " and ") }
+
+type some []condition
+
+func (c some) cel() string     { return combine(c, " || ") }
+func (c some) english() string { return combineWords(c, " or ") }
+
+func combine(list []condition, join string) string {
+	parts := make([]string, len(list))
+	for i, c := range list {
+		parts[i] = tight(c, false)
+	}
+	return strings.Join(parts, join)
+}
+
+func combineWords(list []condition, join string) string {
+	parts := make([]string, len(list))
+	for i, c := range list {
+		parts[i] = tightWords(c)
+	}
+	return strings.Join(parts, join)
+}
+
+// tight is CEL that keeps together inside another expression; behind a "!", a
+// comparison needs parentheses too.
+func tight(c condition, negated bool) string {
+	switch c.(type) {
+	case all, some:
+		return "(" + c.cel() + ")"
+	case compare, oneOf, days, role:
+		if negated && strings.ContainsAny(c.cel(), " ") {
+			return "(" + c.cel() + ")"
+		}
+	}
+	return c.cel()
+}
+
+func tightWords(c condition) string {
+	switch c.(type) {
+	case all, some:
+		return "(" + c.english() + ")"
+	}
+	return c.english()
+}
+
+// both joins conditions that must all hold, without needless nesting.
+func both(list ...condition) condition {
+	var flat all
+	for _, c := range list {
+		switch c := c.(type) {
+		case nil, always:
+		case all:
+			flat = append(flat, c...)
+		default:
+			flat = append(flat, c)
+		}
+	}
+	switch len(flat) {
+	case 0:
+		return always{}
+	case 1:
+		return flat[0]
+	}
+	return flat
+}
+
+func negate(c condition) condition {
+	if n, ok := c.(not); ok {
+		return n.inner
+	}
+	return not{c}
+}
+
+// field is the argument in CEL; names that are no identifiers are indexed.
+func field(argument string) string {
+	for i, r := range argument {
+		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {
+			return "args[" + strconv.Quote(argument) + "]"
+		}
+	}
+	if slices.Contains(reserved, argument) {
+		return "args[" + strconv.Quote(argument) + "]"
+	}
+	return "args." + argument
+}
+
+// reserved words of CEL cannot be selected.
+var reserved = strings.Fields("as break const continue else false for function if import in let loop namespace null package return true var void while")
+
+func quoteAll(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = strconv.Quote(v)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// list writes words with commas and a last conjunction.
+func list(words []string, conjunction string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " " + conjunction + " " + words[last]
+}

@@ -1,0 +1,153 @@
+package rule
+
+import (
+	"errors"
+
+	"github.com/alecthomas/participle/v2"
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+// sentence is a list of phrases. The grammar says what a phrase is; which phrases
+// make a clause together is decided in clauses.go, as English puts them in any
+// order ("ask first if a refund is over $100", "refunds over $100: ask first").
+type sentence struct {
+	Items []*item `parser:"@@+"`
+}
+
+type item struct {
+	Pos    lexer.Position
+	EndPos lexer.Position
+
+	Break     bool           `parser:"  @(Sep|Stop)"`
+	Later     string         `parser:"| @Later"`
+	And       bool           `parser:"| @And"`
+	Or        bool           `parser:"| @Or"`
+	Only      bool           `parser:"| @Only"`
+	Otherwise bool           `parser:"| @Otherwise"`
+	Unless    bool           `parser:"| @Unless"`
+	With      bool           `parser:"| @With"`
+	May       bool           `parser:"| @May"`
+	Zone      string         `parser:"| @Zone"`
+	AnyMoney  bool           `parser:"| @AnyCurrency"`
+	Compare   *comparePhrase `parser:"| @@"`
+	Hours     *hoursPhrase   `parser:"| @@"`
+	Days      *daysPhrase    `parser:"| @@"`
+	Values    *valuesPhrase  `parser:"| @@"`
+	Truth     string         `parser:"| @Truth"`
+	Origin    *originPhrase  `parser:"| @@"`
+	Role      *rolePhrase    `parser:"| @@"`
+	Effect    *effectPhrase  `parser:"| @@"`
+	Called    bool           `parser:"| @(Called|First)"`
+	NotCalled bool           `parser:"| @NotCalled"`
+	After     bool           `parser:"| @After"`
+	Before    bool           `parser:"| @(Before|Without)"`
+	Any       bool           `parser:"| @Any"`
+	Tool      string         `parser:"| @Tool"`
+	Phrase    []string       `parser:"| @(Word|Noun|User|Head|Department) @(Word|Head|Department)*"`
+}
+
+// comparePhrase: over $100, between 5 and 10, 3 or more.
+type comparePhrase struct {
+	Op      string        `parser:"(  @Compare"`
+	Value   *amountPhrase `parser:"   @@"`
+	Low     *amountPhrase `parser:" | Between @@"`
+	High    *amountPhrase `parser:"   And @@"`
+	Least   *amountPhrase `parser:" | @@"`
+	LeastOp string        `parser:"   @Suffix )"`
+}
+
+type amountPhrase struct {
+	Money  string `parser:"  @Money"`
+	Figure string `parser:"| @Figure"`
+}
+
+// hoursPhrase: after 5pm, before 9:30, between 9am and 5pm, outside 9am and 5pm.
+type hoursPhrase struct {
+	After   string `parser:"(  After @Clock"`
+	Before  string `parser:" | Before @Clock"`
+	Outside bool   `parser:" | (@Outside | Between)"`
+	From    string `parser:"   @Clock"`
+	To      string `parser:"   And @Clock )"`
+}
+
+// daysPhrase: Fridays, Saturdays and Sundays, not weekends.
+type daysPhrase struct {
+	Not  bool     `parser:"@Not?"`
+	Days []string `parser:"@Day ((And|Or|Sep)+ @Day)*"`
+}
+
+// valuesPhrase: USD or EUR, not "gift".
+type valuesPhrase struct {
+	Not    bool           `parser:"@Not?"`
+	Values []*valuePhrase `parser:"@@ ((And|Or|Sep)+ @@)*"`
+}
+
+type valuePhrase struct {
+	Currency string `parser:"  @Currency"`
+	Value    string `parser:"| @Value"`
+	Quoted   string `parser:"| @Quoted"`
+}
+
+// originPhrase: the user gave, the user did not give, not given by the user.
+type originPhrase struct {
+	Gave    bool `parser:"(  User (@Gave"`
+	NotGave bool `parser:"         | @NotGave)"`
+	Not     bool `parser:" | @Not?"`
+	Given   bool `parser:"   @Given )"`
+}
+
+// rolePhrase: the requester is a refund lead, the requester has the role "x".
+type rolePhrase struct {
+	Not   bool     `parser:"User (  @Not?"`
+	Words []string `parser:"        (@(Noun|Word|Department) @(Word|Department)?)? @Head"`
+	Has   bool     `parser:"      | (@HasRole"`
+	Lacks bool     `parser:"        | @LacksRole)"`
+	Named string   `parser:"        @(Quoted|Word|Noun|Department|Head) )"`
+}
+
+// effectPhrase: ask first, needs a manager's approval, a reviewer's.
+type effectPhrase struct {
+	Word     string       `parser:"(  @Effect"`
+	Need     bool         `parser:" | @Need ( Approval"`
+	By       *ownerPhrase `parser:"          @@?"`
+	Whose    *ownerPhrase `parser:"         | @@ Poss? Approval? )"`
+	Approved bool         `parser:" | @Approved"`
+	ByWhom   *ownerPhrase `parser:"   @@?"`
+	Escalate bool         `parser:" | @Escalate"`
+	ToWhom   *ownerPhrase `parser:"   @@?"`
+	Approver *ownerPhrase `parser:" | @@ Approves"`
+	Elliptic *ownerPhrase `parser:" | @@ Poss Approval? )"`
+}
+
+// ownerPhrase: who approves.
+type ownerPhrase struct {
+	User       bool     `parser:"(  @User"`
+	Department string   `parser:" | @Department"`
+	Of         string   `parser:"   @Head?"`
+	Words      []string `parser:" | (@(Noun|Word) @Word?)? @Head )"`
+}
+
+var parser = participle.MustBuild[sentence](participle.Lexer(definition{symbols}), participle.UseLookahead(participle.MaxLookahead))
+
+// syntaxError is where the grammar could not go on, as a token's number.
+type syntaxError struct{ at int }
+
+func parse(list []token) (*sentence, *syntaxError) {
+	stream, err := lexer.Upgrade(&tokens{list: list})
+	if err != nil {
+		return nil, &syntaxError{0}
+	}
+	parsed, err := parser.ParseFromLexer(stream)
+	if err == nil {
+		return parsed, nil
+	}
+	at := 0
+	var problem participle.Error
+	if errors.As(err, &problem) {
+		at = max(0, problem.Position().Column-1)
+	}
+	return nil, &syntaxError{at}
+}
+
+// place is the range of tokens of an item.
+func (i *item) place() span { return span{i.Pos.Column - 1, i.EndPos.Column - 1} }
