@@ -22,8 +22,10 @@ USER 65532:65532
 WORKDIR /data
 VOLUME /data
 # Every interface of the container. The backend has to be named then: a URL, or `rehearsal` for the built-in rehearsal model.
+# There is no /tmp; `cadreen demo` and large sorts of SQLite make their files in the volume.
 ENV CADREEN_LISTEN=0.0.0.0:8080 \
-    CADREEN_STORE_URL=sqlite:/data/cadreen.db
+    CADREEN_STORE_URL=sqlite:/data/cadreen.db \
+    TMPDIR=/data
 EXPOSE 8080
 ENTRYPOINT ["/cadreen"]
 CMD ["serve"]
