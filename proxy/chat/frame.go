@@ -30,13 +30,18 @@ func (s *stream) edited(f sse.Frame) (frame []byte, end int) {
 // framed applies the edits to the frame's payload.
 func (s *stream) framed(f sse.Frame) (frame []byte, end int) {
 	s.data = openai.Splice(s.data[:0], s.view.Data, s.edits...)
-	s.frame = f.Replace(s.frame[:0], s.data)
-	end = bytes.LastIndexByte(s.data, '}')
-	if f.At >= 0 {
-		return s.frame, f.At + end
+	frame, at := f.ReplaceAt(s.frame[:0], s.data)
+	s.frame = frame
+	end = at + bytes.LastIndexByte(s.data, '}')
+	if bytes.HasPrefix(frame, byteOrderMark) {
+		// It may only stand at the very beginning of a stream, and a heartbeat may
+		// have gone out before.
+		return frame[len(byteOrderMark):], end - len(byteOrderMark)
 	}
-	return s.frame, bytes.LastIndexByte(s.frame, '}')
+	return frame, end
 }
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // remainder is what is left of a chunk without its calls; nil if a client would
 // miss nothing of it.

@@ -96,10 +96,11 @@ func BenchmarkTextFrame(b *testing.B) {
 
 func TestInsertAndFramedAgreeOnThePlace(t *testing.T) {
 	for name, raw := range map[string]string{
-		"one line":       "data: {\"choices\":[]}\n\n",
-		"crlf, no blank": "data:{\"choices\":[]}\r\n\r\n",
-		"several lines":  "data: {\"choices\":\ndata: []}\n\n",
-		"an id after it": "data: {\"choices\":[]}\nid: {x}\n\n",
+		"one line":        "data: {\"choices\":[]}\n\n",
+		"crlf, no blank":  "data:{\"choices\":[]}\r\n\r\n",
+		"several lines":   "data: {\"choices\":\ndata: []}\n\n",
+		"an id after it":  "data: {\"choices\":[]}\nid: {x}\n\n",
+		"lines and an id": "data: {\"choices\":\ndata: []}\nid: {x}\n\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := textStream(1)
