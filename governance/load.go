@@ -1,8 +1,6 @@
 package governance
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -13,19 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// LockFile is the name of the file beside policies that holds the compiled CEL of
-// conditions written in plain words: a YAML map from ConditionHash to CEL.
-const LockFile = "policies.lock"
-
 // MaxPolicyFile bounds one policy file, in bytes.
 const MaxPolicyFile = 4 << 20
-
-// ConditionHash is the key of a condition in policies.lock: the hexadecimal
-// SHA-256 of its text, outer white space off.
-func ConditionHash(condition string) string {
-	sum := sha256.Sum256([]byte(strings.TrimSpace(condition)))
-	return hex.EncodeToString(sum[:])
-}
 
 // LoadFiles reads policies from a YAML or JSON file, or from all *.yaml, *.yml
 // and *.json files directly in a folder, in the order of their names. Reading is
@@ -33,24 +20,37 @@ func ConditionHash(condition string) string {
 // effects are mistakes. The error joins one *LoadError for each; nothing is
 // loaded if there is any. What the expressions mean is checked by NewBundle.
 func LoadFiles(path string) ([]Policy, error) {
-	files, lock, err := policyFiles(path)
+	_, lock, err := policyFiles(path)
+	if err != nil {
+		return nil, err
+	}
+	var pinned map[string]Pin
+	var problem error
+	if lock != "" {
+		pinned, problem = readLock(lock)
+	}
+	policies, err := loadWith(path, &reader{pinned: pinned})
+	if err := errors.Join(problem, err); err != nil {
+		return nil, err
+	}
+	return policies, nil
+}
+
+// loadWith reads the files at a path with a copy of a reader for each.
+func loadWith(path string, with *reader) ([]Policy, error) {
+	files, _, err := policyFiles(path)
 	if err != nil {
 		return nil, err
 	}
 	var policies []Policy
 	var problems []error
-	pinned := map[string]string{}
-	if lock != "" {
-		pinned, err = readLock(lock)
-		problems = append(problems, err)
-	}
 	for _, file := range files {
 		text, err := readPolicyFile(file)
 		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		found, err := ParsePolicies(file, text, pinned)
+		found, err := parseWith(file, text, *with)
 		policies = append(policies, found...)
 		problems = append(problems, err)
 	}
@@ -62,14 +62,18 @@ func LoadFiles(path string) ([]Policy, error) {
 
 // ParsePolicies reads the policies of one text, YAML or (by the source's ending,
 // or where the text begins with a brace) JSON. Several YAML documents are several
-// policies. source is what errors name; pinned maps ConditionHash to CEL, nil if
-// there is no lock file. Errors are those of LoadFiles.
-func ParsePolicies(source string, text []byte, pinned map[string]string) ([]Policy, error) {
+// policies. source is what errors name; pinned maps ConditionHash to what the
+// condition means, nil if there is no lock file. Errors are those of LoadFiles.
+func ParsePolicies(source string, text []byte, pinned map[string]Pin) ([]Policy, error) {
+	return parseWith(source, text, reader{pinned: pinned})
+}
+
+func parseWith(source string, text []byte, r reader) ([]Policy, error) {
 	documents, err := parseDocuments(source, text)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{file: source, pinned: pinned}
+	r.file = source
 	var policies []Policy
 	for _, document := range documents {
 		policies = append(policies, r.policy(document))
@@ -145,30 +149,6 @@ func reason(err error) string {
 		return p.Err.Error()
 	}
 	return err.Error()
-}
-
-func readLock(file string) (map[string]string, error) {
-	text, err := readPolicyFile(file)
-	if err != nil {
-		return nil, err
-	}
-	documents, err := parseDocuments(file, text)
-	if err != nil {
-		return nil, err
-	}
-	pinned := map[string]string{}
-	r := &reader{file: file}
-	for _, d := range documents {
-		for _, m := range r.members(d) {
-			hash, err := hex.DecodeString(m.key)
-			if err != nil || len(hash) != sha256.Size {
-				r.complain(m.keyNode, fmt.Sprintf("%.20q is no condition hash", m.key), "let `cadreen policy compile` write this file")
-				continue
-			}
-			pinned[m.key] = r.text(m.value)
-		}
-	}
-	return pinned, errors.Join(r.problems...)
 }
 
 // parseDocuments makes YAML nodes of a text, whichever of the two it is.

@@ -13,7 +13,8 @@ import (
 // reader turns the nodes of one file into policies and collects every mistake.
 type reader struct {
 	file     string
-	pinned   map[string]string
+	pinned   map[string]Pin // by ConditionHash
+	open     bool           // conditions without CEL are wanted: see LoadOpen
 	problems []error
 }
 
@@ -136,7 +137,7 @@ func (r *reader) policy(n *yaml.Node) Policy {
 
 // rule reads the full form and the short form.
 func (r *reader) rule(n *yaml.Node, index int) Rule {
-	rule := Rule{Mode: Enforce, Line: n.Line}
+	rule := Rule{Line: n.Line}
 	var every Line // what the rule says for lines that do not say it themselves
 	var when, condition, effect *yaml.Node
 	for _, e := range r.members(n) {
@@ -194,6 +195,9 @@ func (r *reader) rule(n *yaml.Node, index int) Rule {
 		rule.ID = fmt.Sprintf("rule-%d", index+1)
 	}
 	rule.When = r.lines(n, when, every, effect, &rule)
+	if rule.Mode == "" {
+		rule.Mode = Enforce
+	}
 	if rule.Else == "allow" && len(rule.Tools) == 0 {
 		r.complain(n, "`else: allow` needs `tools`: a rule without tools takes none over", "name the tools, or leave `else` out")
 	}
@@ -227,12 +231,7 @@ func (r *reader) lines(rule, when *yaml.Node, every Line, effect *yaml.Node, int
 	case when == nil && strings.TrimSpace(into.Condition) == "":
 		r.complain(rule, "the rule has neither `when` nor `condition`", `add when: "<CEL>"`)
 	case when == nil:
-		pinned, ok := r.pinned[ConditionHash(into.Condition)]
-		if !ok {
-			r.complain(rule, "the condition has no CEL", "write `when`, or run `cadreen policy compile` to add it to "+LockFile)
-			return nil
-		}
-		return []Line{line(rule, pinned)}
+		return r.pinnedLines(rule, every, effect, into)
 	case when.Kind == yaml.ScalarNode:
 		return []Line{line(when, r.expression(when))}
 	case when.Kind == yaml.MappingNode:

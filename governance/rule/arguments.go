@@ -61,10 +61,7 @@ func (c *compiler) namesArgument(s span) bool {
 // named lists the arguments of a tool that words name: the one with just these
 // words, else all whose name or description has them. keep filters, nil keeps all.
 func (c *compiler) named(t *tool, s span, keep func(*argument) bool) []*argument {
-	var words []string
-	for _, k := range c.tokens[s.from:s.to] {
-		words = append(words, stems(c.sentence[k.start:k.end])...)
-	}
+	words := c.stems(s)
 	var same, found []*argument
 	for i := range t.arguments {
 		a := &t.arguments[i]

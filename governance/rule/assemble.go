@@ -87,6 +87,9 @@ func (c *compiler) outcome(b *binding, k *clause, conditions, only *terms) outco
 		if len(only.list) == 0 {
 			c.notUnderstood(k.place)
 		}
+		if only.or+only.and == 0 && slices.ContainsFunc(only.list, func(t term) bool { return len(only.list) > 1 && t.item.Hours == nil && t.item.Days == nil }) {
+			ask("What is \"only\" said of? Put the other conditions before \"only\", or join them with \"and\".")
+		}
 		behind := b.bind(only)
 		if k.effect == 0 || k.effect == governance.Allow && !k.shadow {
 			// "only after …", "only allowed in …": the rest is not allowed.
@@ -195,6 +198,9 @@ func (c *compiler) implied(clauses []*clause, leading *terms, excluded []*tool) 
 		ask("From which tools is the exception taken out? Name them, such as a glob or \"all deletes\".")
 	}
 	if len(about) == 0 {
+		if k := clauses[0]; !k.any && len(k.conditions.list) == 0 && k.only == nil {
+			ask("Of which tools is this said? Name them, or write \"all calls\".")
+		}
 		return nil, nil
 	}
 	var found []*tool

@@ -170,6 +170,9 @@ func (b *binding) compare(one term) condition {
 		}
 		return all{low, high}
 	case p.Least != nil:
+		if p.LeastOp == "" {
+			b.notUnderstood(one.place) // "refunds of $100": which side?
+		}
 		return b.limit(one, p.LeastOp, p.Least)
 	}
 	return b.limit(one, p.Op, p.Value)

@@ -20,6 +20,7 @@ type clause struct {
 	effectAt   span
 	needs      bool // the effect was said with "need": the next may leave it out
 	otherwise  bool
+	ruled      bool // "may" was just read: what follows says what may be done
 	place      span
 }
 
@@ -167,6 +168,9 @@ func (c *compiler) segment(items []*item, elliptic bool) *clause {
 			}
 		case it.Phrase != nil, it.Tool != "", it.With, it.After, it.Before:
 			r.phrases(into, elliptic)
+			if k.ruled {
+				into, k.ruled = &k.conditions, false // "only admins may …"
+			}
 			continue
 		case it.Called, it.NotCalled, it.May:
 			c.notUnderstood(it.place())
@@ -254,8 +258,8 @@ func (r *segmentReader) phrases(into *terms, elliptic bool) {
 	}
 	run := r.items[start:r.at]
 	if len(run) == 0 {
-		if marker.With && r.peek(0).Compare != nil {
-			return // "with more than 5 items"
+		if next := r.peek(0); marker.With && (next.Compare != nil || next.Role != nil) {
+			return // "with more than 5 items", "when the requester is …"
 		}
 		r.notUnderstood(marker.place())
 	}
@@ -303,6 +307,10 @@ func (r *segmentReader) phrases(into *terms, elliptic bool) {
 		r.clause.may(r.compiler, into, term{item: next, place: last, role: r.roleName(last)})
 	case into == r.clause.exceptions && r.isRole(whole) && len(r.matchTools(whole).all()) == 0:
 		into.add(term{item: &item{}, place: whole, role: r.roleName(whole)})
+	case r.clause.effect == governance.Escalate && r.clause.to == "" && (len(r.clause.subject) > 0 || len(run) > 1) && r.isReviewer(last):
+		// "escalate refunds over $100 to finance"
+		r.subject(into, run[:len(run)-1])
+		r.clause.to = r.reviewer(r.roleName(last))
 	case elliptic && r.clause.effect == 0 && len(run) == 1 && r.isRole(whole) && len(r.clause.conditions.list) > 0:
 		r.clause.effect, r.clause.effectAt, r.clause.needs = governance.Escalate, whole, true
 		r.clause.to = r.reviewer(r.roleName(whole))
@@ -319,6 +327,7 @@ func noName(run []*item) bool {
 // may: "only refund leads may …", "refund leads may …".
 func (k *clause) may(c *compiler, into *terms, t term) {
 	into.add(t)
+	k.ruled = into == k.only
 	if k.effect == 0 && !k.shadow {
 		k.effect, k.effectAt = governance.Allow, t.place
 	}

@@ -146,3 +146,14 @@ func (c *compiler) notUnderstood(s span) { panic(stopped{err: &NotUnderstood{c.w
 func (c *compiler) text(s span) string {
 	return c.sentence[c.tokens[s.from].start:c.tokens[s.to-1].end]
 }
+
+// stems of the words of a span.
+func (c *compiler) stems(s span) []string {
+	var words []string
+	for _, t := range c.tokens[s.from:s.to] {
+		if t.class != "Poss" {
+			words = append(words, stems(c.sentence[t.start:t.end])...)
+		}
+	}
+	return words
+}

@@ -14,6 +14,9 @@ type condition interface {
 	english() string
 }
 
+// denial is a condition that has words of its own for not being so.
+type denial interface{ deny() string }
+
 type always struct{}
 
 func (always) cel() string     { return "true" }
@@ -65,11 +68,15 @@ func (c oneOf) cel() string {
 
 func (c oneOf) english() string { return c.argument + " is " + list(c.values, "or") }
 
+func (c oneOf) deny() string { return c.argument + " is not " + list(c.values, "or") }
+
 // flag is a boolean argument.
 type flag struct{ argument string }
 
 func (c flag) cel() string     { return field(c.argument) }
 func (c flag) english() string { return c.argument + " is true" }
+
+func (c flag) deny() string { return c.argument + " is false" }
 
 // fromUser: the argument stands in the requester's own words.
 type fromUser struct {
@@ -91,17 +98,28 @@ func (c fromUser) english() string {
 	return c.argument + " stands in the requester's own words"
 }
 
+func (c fromUser) deny() string {
+	if c.each {
+		return "something in " + c.argument + " does not stand in the requester's own words"
+	}
+	return c.argument + " does not stand in the requester's own words"
+}
+
 // called: a tool was called earlier in the conversation.
 type called struct{ tool string }
 
 func (c called) cel() string     { return "called(" + strconv.Quote(c.tool) + ")" }
 func (c called) english() string { return c.tool + " was called before" }
 
+func (c called) deny() string { return c.tool + " was not called before" }
+
 // role: the requester has it.
 type role struct{ name string }
 
 func (c role) cel() string     { return strconv.Quote(c.name) + " in requester.roles" }
 func (c role) english() string { return "the requester has the role " + c.name }
+
+func (c role) deny() string { return "the requester does not have the role " + c.name }
 
 // hours of the day in a zone, in minutes; to before from goes over midnight.
 type hours struct {
@@ -119,6 +137,10 @@ func (c hours) english() string {
 	return fmt.Sprintf("it is at or after %s and before %s in %s", clock(c.from), clock(c.to), c.zone)
 }
 
+func (c hours) deny() string {
+	return fmt.Sprintf("it is before %s or at or after %s in %s", clock(c.from), clock(c.to), c.zone)
+}
+
 // days of the week in a zone.
 type days struct {
 	zone string
@@ -133,13 +155,27 @@ func (c days) cel() string {
 	return left + " in " + quoteAll(c.days)
 }
 
-func (c days) english() string { return "it is " + list(c.days, "or") + " in " + c.zone }
+func (c days) english() string { return "it is " + dayNames(c.days) + " in " + c.zone }
+func (c days) deny() string    { return "it is not " + dayNames(c.days) + " in " + c.zone }
+
+func dayNames(days []string) string {
+	names := make([]string, len(days))
+	for i, d := range days {
+		names[i] = strings.ToUpper(d[:1]) + d[1:]
+	}
+	return list(names, "or")
+}
 
 // not, all and some combine.
 type not struct{ inner condition }
 
-func (c not) cel() string     { return "!" + tight(c.inner, true) }
-func (c not) english() string { return "it is not so that " + tightWords(c.inner) }
+func (c not) cel() string { return "!" + tight(c.inner, true) }
+func (c not) english() string {
+	if d, ok := c.inner.(denial); ok {
+		return d.deny()
+	}
+	return "it is not so that " + tightWords(c.inner)
+}
 
 type all []condition
 
@@ -211,11 +247,20 @@ func both(list ...condition) condition {
 }
 
 func negate(c condition) condition {
-	if n, ok := c.(not); ok {
-		return n.inner
+	switch c := c.(type) {
+	case not:
+		return c.inner
+	case compare:
+		// An argument that is no number is an error either way.
+		if op := opposite[c.op]; op != "" {
+			c.op = op
+			return c
+		}
 	}
 	return not{c}
 }
+
+var opposite = map[string]string{">": "<=", "<=": ">", "<": ">=", ">=": "<"}
 
 // field is the argument in CEL; names that are no identifiers are indexed.
 func field(argument string) string {

@@ -72,7 +72,9 @@ func roleWords(words []string) string {
 	for i, w := range words {
 		lower[i] = strings.ToLower(w)
 	}
-	lower[len(lower)-1] = singular(lower[len(lower)-1])
+	if last := len(lower) - 1; phrases[lower[last]].class == "Head" {
+		lower[last] = singular(lower[last])
+	}
 	return strings.Join(lower, "-")
 }
 
@@ -82,7 +84,12 @@ func singular(head string) string {
 
 // isRole: the words end in the head of a role's name.
 func (c *compiler) isRole(s span) bool {
-	return !s.empty() && s.to-s.from <= 3 && c.tokens[s.to-1].class == "Head"
+	return !s.empty() && s.to-s.from <= 3 && strings.HasSuffix(c.tokens[s.to-1].class, "Head")
+}
+
+// isReviewer: the words name a role or a department.
+func (c *compiler) isReviewer(s span) bool {
+	return c.isRole(s) || s.to-s.from == 1 && strings.HasSuffix(c.tokens[s.from].class, "Department")
 }
 
 func (c *compiler) roleName(s span) string {

@@ -43,7 +43,7 @@ type item struct {
 	Before    bool           `parser:"| @(Before|Without)"`
 	Any       bool           `parser:"| @Any"`
 	Tool      string         `parser:"| @Tool"`
-	Phrase    []string       `parser:"| @(Word|Noun|User|Head|Department) @(Word|Head|Department)*"`
+	Phrase    []string       `parser:"| @(Word|Noun|User|Head|Department|TheHead|TheDepartment) (Poss? @(Word|Head|Department))*"`
 }
 
 // comparePhrase: over $100, between 5 and 10, 3 or more.
@@ -53,7 +53,7 @@ type comparePhrase struct {
 	Low     *amountPhrase `parser:" | Between @@"`
 	High    *amountPhrase `parser:"   And @@"`
 	Least   *amountPhrase `parser:" | @@"`
-	LeastOp string        `parser:"   @Suffix )"`
+	LeastOp string        `parser:"   @Suffix? )"`
 }
 
 type amountPhrase struct {
@@ -99,10 +99,10 @@ type originPhrase struct {
 // rolePhrase: the requester is a refund lead, the requester has the role "x".
 type rolePhrase struct {
 	Not   bool     `parser:"User (  @Not?"`
-	Words []string `parser:"        (@(Noun|Word|Department) @(Word|Department)?)? @Head"`
+	Words []string `parser:"        (@(Noun|Word|Department|TheDepartment) @(Word|Department)?)? @(Head|TheHead)"`
 	Has   bool     `parser:"      | (@HasRole"`
 	Lacks bool     `parser:"        | @LacksRole)"`
-	Named string   `parser:"        @(Quoted|Word|Noun|Department|Head) )"`
+	Named string   `parser:"        @(Quoted|Word|Noun|Department|Head|TheDepartment|TheHead) )"`
 }
 
 // effectPhrase: ask first, needs a manager's approval, a reviewer's.
@@ -122,9 +122,9 @@ type effectPhrase struct {
 // ownerPhrase: who approves.
 type ownerPhrase struct {
 	User       bool     `parser:"(  @User"`
-	Department string   `parser:" | @Department"`
+	Department string   `parser:" | @(Department|TheDepartment)"`
 	Of         string   `parser:"   @Head?"`
-	Words      []string `parser:" | (@(Noun|Word) @Word?)? @Head )"`
+	Words      []string `parser:" | (@(Noun|Word) @Word?)? @(Head|TheHead) )"`
 }
 
 var parser = participle.MustBuild[sentence](participle.Lexer(definition{symbols}), participle.UseLookahead(participle.MaxLookahead))

@@ -14,10 +14,11 @@ import (
 
 // symbols are the kinds of token that the grammar speaks of. Beside the classes of
 // words.tsv: Word and Noun (a word of a tool, argument or role; a Noun has filler
-// words such as an article before it, so that it begins a phrase), Tool (a tool's
+// words such as an article before it, so that it begins a phrase; so do TheHead
+// and TheDepartment), Tool (a tool's
 // name or a glob), Figure, Money, Clock, Quoted, Value (a word of an enum), Poss ('s).
 var symbols = func() map[string]lexer.TokenType {
-	names := []string{"Word", "Noun", "Tool", "Figure", "Money", "Clock", "Quoted", "Value", "Poss", "Sep", "Stop", "Zone"}
+	names := []string{"Word", "Noun", "Tool", "Figure", "Money", "Clock", "Quoted", "Value", "Poss", "Sep", "Stop", "Zone", "TheHead", "TheDepartment"}
 	for _, e := range phrases {
 		names = append(names, e.class)
 	}
@@ -109,8 +110,12 @@ func (s *scanner) emit(class, value string, length int) {
 	if class == "Filler" {
 		s.gap = true
 	} else {
-		if class == "Word" && s.gap {
+		switch {
+		case !s.gap:
+		case class == "Word":
 			class = "Noun"
+		case class == "Head", class == "Department":
+			class = "The" + class
 		}
 		s.out = append(s.out, token{class, value, s.at, s.at + length, s.gap})
 		s.gap = false

@@ -22,10 +22,7 @@ func (c *compiler) matchTools(s span) fit {
 	if s.to-s.from == 1 && c.tokens[s.from].class == "Tool" {
 		return fit{strong: c.known.matching(c.tokens[s.from].value)}
 	}
-	var words []string
-	for _, t := range c.tokens[s.from:s.to] {
-		words = append(words, stems(c.sentence[t.start:t.end])...)
-	}
+	words := c.stems(s)
 	var f fit
 	for i := range c.known.tools {
 		t := &c.known.tools[i]
@@ -73,10 +70,10 @@ func grade(t *tool, words []string) int {
 		return noFit
 	}
 	onlyVerb := len(words) == 1 && verbClasses[words[0]] == "verb"
-	first, last := len(t.words), -1
+	last := -1
 	for i, w := range t.words {
 		if slices.Contains(words, w) {
-			first, last = min(first, i), max(last, i)
+			last = i
 		}
 	}
 	for i, w := range t.words {
@@ -87,8 +84,8 @@ func grade(t *tool, words []string) int {
 		case class == "plain" && i < last:
 		case class == "aspect", class == "verb" && i < last, class == "verb" && !onlyVerb:
 			return weakFit
-		case onlyVerb && i < first, i > last && !onlyVerb:
-			return weakFit // order_delete_log, delete_order_item
+		case i > last && !onlyVerb:
+			return weakFit // delete_order_item is no "delete orders"
 		}
 	}
 	return strongFit
