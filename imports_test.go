@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"proxy/sse":            {},
 	// What an answer says crosses from conversations in the reader's own type, so its room counts as part of conversations.
 	"proxy/*": {"proxy/openai", "proxy/sse", "proxy/backend", "conversations", "conversations/answer", "governance", "tools", "intelligence", "fault"},
+	// Keys of requests are claimed in the store.
+	"proxy/idempotency": {"fault", "store"},
 	// Keys are kept in the store, and readiness asks whether it can write.
 	"proxy/keys": {"governance", "fault", "store"},
 	"proxy":      {"proxy/*", "conversations", "governance", "tools", "intelligence", "fault", "config", "store"},

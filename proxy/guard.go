@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"cadreen/fault"
+	"cadreen/proxy/idempotency"
 	"cadreen/proxy/keys"
 	"cadreen/store"
 )
@@ -49,6 +50,9 @@ func (s *Server) guard(role string, passthrough bool, h func(echo.Context, keys.
 			return e
 		}
 		s.cleanHeaders(r.Header)
+		if r.Method == http.MethodPost && r.Header[idempotency.Header] != nil {
+			return s.once(c, p, h)
+		}
 		return h(c, p)
 	}
 }

@@ -14,9 +14,12 @@ import (
 // handlers. The bare one serves chat and models only.
 var bases = []string{"/api/v1/cadreen", "/v1", "/api/v1"}
 
+// routeChat is the one route that others need to know by name.
+const routeChat = "chat"
+
 func (s *Server) routes() {
 	for _, base := range append([]string{""}, bases...) {
-		s.add(http.MethodPost, base+"/chat/completions", "chat", s.guard(keys.RoleChat, anyone, s.chat))
+		s.add(http.MethodPost, base+"/chat/completions", routeChat, s.guard(keys.RoleChat, anyone, s.chat))
 		s.add(http.MethodGet, base+"/models", "models", s.guard(keys.RoleChat, anyone, s.models))
 	}
 	for _, base := range bases {

@@ -3,8 +3,9 @@
 //
 // What lives here: everything about a request that is the same whatever it
 // asks for. What does not: the governed chat completion (proxy/chat), the REST
-// resources (proxy/api), the model's server (proxy/backend), and who holds a
-// key (proxy/keys). This is the only package that knows the web framework.
+// resources (proxy/api), what an Idempotency-Key means (proxy/idempotency), the
+// model's server (proxy/backend), and who holds a key (proxy/keys). This is the
+// only package that knows the web framework.
 package proxy
 
 import (
@@ -25,6 +26,7 @@ import (
 	"cadreen/proxy/api"
 	"cadreen/proxy/backend"
 	"cadreen/proxy/chat"
+	"cadreen/proxy/idempotency"
 	"cadreen/proxy/keys"
 	"cadreen/store"
 )
@@ -84,6 +86,7 @@ type Server struct {
 	metrics     *metrics
 	ready       readiness
 	escalations *api.Escalations
+	keeper      *idempotency.Keeper
 	keepHeaders map[string]bool
 	inFlight    atomic.Int64
 }
@@ -102,6 +105,7 @@ func New(o Options) *Server {
 		s.now = time.Now
 	}
 	s.escalations = &api.Escalations{Desk: o.Desk}
+	s.keeper = idempotency.New(idempotency.Options{Engine: o.Engine, Logger: s.log})
 	s.keepHeaders = keptHeaders(o.Settings.KeepHeaders)
 	s.ready = readiness{engine: o.Engine, backend: o.Backend, now: s.now}
 	s.echo.IPExtractor = echo.ExtractIPDirect()
@@ -156,6 +160,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
+		s.keeper.Stop()
 		s.http.Close()
 	}
 	return err

@@ -16,6 +16,7 @@ import (
 	"cadreen/proxy"
 	"cadreen/proxy/backend"
 	"cadreen/proxy/chat"
+	"cadreen/proxy/idempotency"
 	"cadreen/proxy/keys"
 	"cadreen/store"
 )
@@ -76,7 +77,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	desk := governance.NewDesk(m.engine, policies, governance.DeskOptions{
+	desk := governance.NewDesk(idempotency.Fence(m.engine), policies, governance.DeskOptions{
 		ConfirmExpires: m.Config.Confirm.Expires,
 		Replay:         m.Config.Confirm.Replay,
 		ReleaseAllowed: m.Config.Batch == "release_allowed",
