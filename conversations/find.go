@@ -164,20 +164,40 @@ func (s *search) find() error {
 	if err != nil {
 		return err
 	}
-	// What a reviewer sent back comes before everything else.
-	if done, err := s.ready(matched); done || err != nil {
+	prompted, bare := len(s.prompts) > 0 && word, s.BodyID != "" && s.bare && word
+	asked, err := s.asked(matched, bare)
+	if err != nil {
 		return err
 	}
-	if len(s.prompts) > 0 && word {
+	// What a reviewer sent back comes before everything else, but for the answer to
+	// a question that waits for one.
+	if !(prompted || bare) || !asked {
+		if done, err := s.ready(matched); done || err != nil {
+			return err
+		}
+	}
+	if prompted {
 		return s.answered(matched)
 	}
-	if s.BodyID != "" && s.bare && word {
-		done, err := s.bareWord()
-		if done || err != nil {
+	if bare {
+		if done, err := s.bareWord(); done || err != nil {
 			return err
 		}
 	}
 	return s.passedOver(matched)
+}
+
+// asked says whether a hold that the last message can answer waits for the
+// requester.
+func (s *search) asked(matched []governance.Hold, bare bool) (bool, error) {
+	list := matched
+	if bare {
+		var err error
+		if list, err = s.holds.LiveHolds(s.ctx, s.Workspace, s.Principal, s.BodyID); err != nil {
+			return false, err
+		}
+	}
+	return slices.ContainsFunc(list, func(h governance.Hold) bool { return h.Confirms() }), nil
 }
 
 // matched are the holds that the prompt before the last message points at,
