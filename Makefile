@@ -30,7 +30,7 @@ lint: ## check formatting, go vet and staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-bench: ## measure what matters and print one table (BENCHTIME=0.5s for each)
+bench: ## measure what matters and print one table (BENCHTIME=0.3s, COUNT=3)
 	@GO=$(GO) bench/run
 
 bench-doc: ## measure, and write the table into docs/benchmarks.md

@@ -20,11 +20,17 @@ func BenchmarkDecision(b *testing.B) {
 	for _, rules := range []int{20, 1000} {
 		b.Run(fmt.Sprintf("rules=%d", rules), func(b *testing.B) { decide(b, bundle(b, rules), "process_refund") })
 	}
+	b.Run("from_user", func(b *testing.B) {
+		// The value stands in no message: all of them have to be looked into.
+		decide(b, bundle(b, 19, governance.Rule{ID: "origin", Tools: []string{"process_refund"}, Mode: governance.Enforce,
+			When: []governance.Line{{If: `from_user(args.order_id)`, Effect: governance.Confirm}}}), "process_refund")
+	})
 	b.Run("unnamed", func(b *testing.B) { decide(b, bundle(b, 1000), "get_order") })
 }
 
-// bundle holds so many rules, of which the first 20 apply to process_refund and the others to a tool of their own each.
-func bundle(b *testing.B, rules int) *governance.Bundle {
+// bundle holds so many rules, of which the first 20 apply to process_refund and the others to a tool of their own each, and
+// those that are given.
+func bundle(b *testing.B, rules int, more ...governance.Rule) *governance.Bundle {
 	b.Helper()
 	p := governance.Policy{Name: "bench", Config: map[string]any{"over": int64(100_000)}}
 	for i := range rules {
@@ -35,6 +41,7 @@ func bundle(b *testing.B, rules int) *governance.Bundle {
 		p.Rules = append(p.Rules, governance.Rule{ID: fmt.Sprintf("rule-%d", i), Tools: []string{tool}, Mode: governance.Enforce,
 			When: []governance.Line{{If: fmt.Sprintf(`args.amount > config.over + %d && args.order_id != "0"`, i), Effect: governance.Confirm}}})
 	}
+	p.Rules = append(p.Rules, more...)
 	evaluator, err := cel.New()
 	require.NoError(b, err)
 	made, err := governance.NewBundle([]governance.Policy{p}, governance.Options{Evaluator: evaluator})
