@@ -262,3 +262,6 @@ func (r *reader) pinnedLines(rule *yaml.Node, every Line, effect *yaml.Node, int
 	}
 	return lines
 }
+
+// MatchTool says whether a rule's pattern, a name or a glob, covers a tool's name.
+func MatchTool(pattern, name string) bool { return matchTool(pattern, name) }

@@ -10,6 +10,7 @@ import (
 )
 
 type policyCommands struct {
+	Compile policyCompileCommand `cmd:"" help:"Turn conditions in plain English into CEL and write policies.lock."`
 	Check   policyCheckCommand   `cmd:"" help:"Load policies, run their examples, and say what is probably not meant."`
 	Test    policyTestCommand    `cmd:"" help:"Run files of decision cases."`
 	Explain policyExplainCommand `cmd:"" help:"Say which verdict a call gets, and why."`

@@ -50,8 +50,8 @@ func unitOf(name, description []string) unit {
 
 // namesArgument: the words name an argument of some tool.
 func (c *compiler) namesArgument(s span) bool {
-	for i := range c.known.tools {
-		if len(c.named(&c.known.tools[i], s, nil)) > 0 {
+	for _, t := range c.scoped {
+		if len(c.named(t, s, nil)) > 0 {
 			return true
 		}
 	}

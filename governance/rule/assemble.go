@@ -66,11 +66,11 @@ func (c *compiler) rule(clauses []*clause, leading *terms) Result {
 		}
 	}
 	slices.SortStableFunc(outcomes, func(a, b outcome) int { return cmp.Compare(b.effect, a.effect) })
-	return result(patterns, outcomes, unless, mode)
+	return c.result(patterns, outcomes, unless, mode)
 }
 
-func result(patterns []string, outcomes []outcome, unless condition, mode governance.Mode) Result {
-	r := Result{Tools: patterns, Mode: mode, ReadBack: readBack(patterns, outcomes, unless, mode)}
+func (c *compiler) result(patterns []string, outcomes []outcome, unless condition, mode governance.Mode) Result {
+	r := Result{Tools: patterns, Mode: mode, ReadBack: c.readBack(patterns, outcomes, unless, mode)}
 	for _, o := range outcomes {
 		r.When = append(r.When, governance.Line{If: o.when.cel(), Effect: o.effect, To: o.to})
 	}
@@ -100,7 +100,7 @@ func (c *compiler) outcome(b *binding, k *clause, conditions, only *terms) outco
 		made.when = both(made.when, behind)
 	}
 	if made.effect == 0 {
-		if made.effect = c.effect; made.effect == 0 {
+		if made.effect = c.effect(); made.effect == 0 {
 			ask("What should happen: ask the requester, escalate to a reviewer, block, allow, or log only?", "ask first", "needs a reviewer", "block", "allow", "log only")
 		}
 	}
@@ -198,14 +198,13 @@ func (c *compiler) implied(clauses []*clause, leading *terms, excluded []*tool) 
 		ask("From which tools is the exception taken out? Name them, such as a glob or \"all deletes\".")
 	}
 	if len(about) == 0 {
-		if k := clauses[0]; !k.any && len(k.conditions.list) == 0 && k.only == nil {
+		if k := clauses[0]; !k.any && len(k.conditions.list) == 0 && k.only == nil && len(c.given.Tools) == 0 {
 			ask("Of which tools is this said? Name them, or write \"all calls\".")
 		}
-		return nil, nil
+		return c.given.Tools, nil
 	}
 	var found []*tool
-	for i := range c.known.tools {
-		t := &c.known.tools[i]
+	for _, t := range c.scoped {
 		b := &binding{compiler: c, clause: where, tools: []*tool{t}, zone: "UTC"}
 		if !slices.ContainsFunc(about, func(one term) bool { return notIn(func() { b.term(one) }) }) {
 			found = append(found, t)
@@ -213,6 +212,9 @@ func (c *compiler) implied(clauses []*clause, leading *terms, excluded []*tool) 
 	}
 	if len(found) == 0 {
 		c.notUnderstood(about[0].place)
+	}
+	if len(c.given.Tools) > 0 && len(found) == len(c.scoped) {
+		return c.given.Tools, found
 	}
 	return names(found), found
 }

@@ -59,8 +59,6 @@ func (c *compiler) clauses(s *sentence) (list []*clause, leading *terms) {
 	}
 	for i, it := range s.Items {
 		switch {
-		case it.Later != "":
-			panic(stopped{err: &NotInThisVersion{c.words(it.place()), it.Later}})
 		case it.Break:
 			flush()
 		case (it.And || it.Or) && len(now) == 0 && len(segments) > 0 && !it.Or:
@@ -74,10 +72,11 @@ func (c *compiler) clauses(s *sentence) (list []*clause, leading *terms) {
 	}
 	flush()
 	var waiting [][]*item
+	otherwise := func(i int) bool { return i < len(segments) && segments[i][0].Otherwise }
 	for i, segment := range segments {
 		k := c.segment(slices.Concat(append(waiting, segment)...), len(list) > 0 && list[len(list)-1].needs)
 		switch {
-		case k.effect != 0 || k.shadow:
+		case k.effect != 0 || k.shadow || k.only != nil && otherwise(i+1):
 			if len(waiting) > 0 && len(list) > 0 {
 				ask("Does \"" + c.text(c.segment(slices.Concat(waiting...), false).place) + "\" belong to what stands before it or behind it? Write two sentences.")
 			}

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cadreen/governance"
@@ -67,16 +68,23 @@ func places(words []Word) string {
 // The error is a *NotUnderstood or a *NotInThisVersion. Where the sentence leaves
 // something open, the result has Questions and nothing else.
 func Compile(sentence string, tools []governance.Tool) (Result, error) {
-	return CompileWith(sentence, tools, 0)
+	return CompileRule(governance.Rule{Condition: sentence}, tools)
 }
 
-// CompileWith is Compile for a sentence that may leave the effect to the rule it
-// stands in; 0 is none.
-func CompileWith(sentence string, tools []governance.Tool, effect governance.Verdict) (result Result, err error) {
+// CompileRule is Compile for the condition of a rule as it is written: the rule's
+// own tools bound what the sentence may mean, and the effect of its first line is
+// that of a sentence that names none. What the rule says else is read back too.
+func CompileRule(r governance.Rule, tools []governance.Tool) (result Result, err error) {
+	sentence := r.Condition
 	if len(sentence) > MaxSentence {
 		return Result{}, &NotUnderstood{[]Word{{sentence[MaxSentence:], MaxSentence, len(sentence)}}}
 	}
-	c := &compiler{sentence: sentence, known: newVocabulary(tools), effect: effect}
+	c := &compiler{sentence: sentence, known: newVocabulary(tools), given: r}
+	for i := range c.known.tools {
+		if t := &c.known.tools[i]; Covers(r.Tools, t.Name) {
+			c.scoped = append(c.scoped, t)
+		}
+	}
 	defer func() {
 		switch stop := recover().(type) {
 		case nil:
@@ -104,7 +112,22 @@ type compiler struct {
 	sentence string
 	known    *vocabulary
 	tokens   []token
-	effect   governance.Verdict
+	given    governance.Rule
+	scoped   []*tool // those that the rule may be about; others can have been called before
+}
+
+// effect that the rule names beside the sentence, 0 if none.
+func (c *compiler) effect() governance.Verdict {
+	if len(c.given.When) == 0 {
+		return 0
+	}
+	return c.given.When[0].Effect
+}
+
+// Covers says whether one of a rule's patterns covers a tool's name; no patterns
+// cover every tool.
+func Covers(patterns []string, name string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return governance.MatchTool(p, name) })
 }
 
 func (c *compiler) compile() Result {
@@ -112,6 +135,11 @@ func (c *compiler) compile() Result {
 	c.tokens, unknown = scan(c.sentence, c.known)
 	if len(unknown) > 0 {
 		panic(stopped{err: &NotUnderstood{unknown}})
+	}
+	for i, t := range c.tokens {
+		if t.class == "Later" {
+			panic(stopped{err: &NotInThisVersion{c.words(span{i, i + 1}), t.value}})
+		}
 	}
 	parsed, err := parse(c.tokens)
 	if err != nil {

@@ -19,7 +19,6 @@ type item struct {
 	EndPos lexer.Position
 
 	Break     bool           `parser:"  @(Sep|Stop)"`
-	Later     string         `parser:"| @Later"`
 	And       bool           `parser:"| @And"`
 	Or        bool           `parser:"| @Or"`
 	Only      bool           `parser:"| @Only"`

@@ -74,6 +74,9 @@ func (definition) Lex(_ string, r io.Reader) (lexer.Lexer, error) {
 
 var wordPattern = regexp.MustCompile(`^[\p{L}\p{N}_*][\p{L}\p{N}_.:/*-]*`)
 
+// numberLike is as much of a number that is none as is shown.
+var numberLike = regexp.MustCompile(`^(?:[\p{L}\p{N}]+(?:[.,:][\p{L}\p{N}]+)*)?`)
+
 // scanner cuts one sentence into tokens with the vocabulary of the given tools.
 type scanner struct {
 	text    string
@@ -172,7 +175,7 @@ func (s *scanner) money(currency string, sign int) {
 	value, written := readFigure(strings.TrimLeft(s.text[s.at+sign:], " "))
 	length := sign + strings.Index(s.text[s.at+sign:], written) + len(written)
 	if value == "" || startsWord(s.text[s.at+length:]) {
-		s.reject(max(sign, wordLength(s.text[s.at+sign:])+sign))
+		s.reject(sign + len(numberLike.FindString(s.text[s.at+sign:])))
 		return
 	}
 	s.emit("Money", currency+" "+value, length)
@@ -186,7 +189,7 @@ func (s *scanner) number(rest string) {
 	}
 	value, written := readFigure(rest)
 	if value == "" || startsWord(rest[len(written):]) {
-		s.reject(max(1, wordLength(rest)))
+		s.reject(len(numberLike.FindString(rest)))
 		return
 	}
 	behind := s.plain[s.at+len(written):]

@@ -11,11 +11,15 @@ import (
 // a fraction, k for thousand.
 var figure = regexp.MustCompile(`^([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]+)?(k|K)?`)
 
+// moreDigits behind a figure make it something else: 1,00 and 1.2.3 are no numbers
+// that everybody reads alike.
+var moreDigits = regexp.MustCompile(`^[.,:]?[0-9]`)
+
 // readFigure reads a number at the beginning of a text, "" if there is none. The
 // value is a decimal.
 func readFigure(text string) (value, written string) {
 	m := figure.FindStringSubmatch(text)
-	if m == nil {
+	if m == nil || moreDigits.MatchString(text[len(m[0]):]) {
 		return "", ""
 	}
 	n, ok := new(big.Rat).SetString(strings.ReplaceAll(m[1], ",", "") + m[2])

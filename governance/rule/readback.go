@@ -6,8 +6,9 @@ import (
 	"cadreen/governance"
 )
 
-// readBack says what a rule does, from its conditions and effects alone.
-func readBack(patterns []string, outcomes []outcome, unless condition, mode governance.Mode) string {
+// readBack says what a rule does, from its conditions and effects alone, and from
+// what the rule says beside its sentence.
+func (c *compiler) readBack(patterns []string, outcomes []outcome, unless condition, mode governance.Mode) string {
 	var b strings.Builder
 	if mode == governance.Shadow {
 		b.WriteString("Recorded only, nothing is enforced: ")
@@ -35,14 +36,17 @@ func readBack(patterns []string, outcomes []outcome, unless condition, mode gove
 	if unless != nil {
 		b.WriteString("; none of this if " + unless.english())
 	}
+	if c.given.Unless != "" {
+		b.WriteString("; none of this if " + c.given.Unless)
+	}
 	if mode == governance.Shadow {
 		return b.String() + "."
 	}
 	rest := "the profile decides"
-	if _, allows := (governance.Rule{When: lines}).ElseVerdict(); allows && len(patterns) > 0 {
+	if _, allows := (governance.Rule{When: lines, Else: c.given.Else}).ElseVerdict(); allows && len(patterns) > 0 {
 		rest = "allow"
 	}
-	if !closed || unless != nil {
+	if !closed || unless != nil || c.given.Unless != "" {
 		b.WriteString("; in every other case " + rest)
 	}
 	return b.String() + "."

@@ -18,14 +18,15 @@ func (f fit) all() []*tool { return slices.Concat(f.strong, f.weak) }
 // means itself; "process refund" is process_refund and nothing else; "refunds" is
 // every tool whose name says refund and otherwise no more than process or issue;
 // "deletes" is every tool that begins with delete.
-func (c *compiler) matchTools(s span) fit {
+func (c *compiler) matchTools(s span) fit { return c.matchAmong(s, c.scoped) }
+
+func (c *compiler) matchAmong(s span, tools []*tool) fit {
 	if s.to-s.from == 1 && c.tokens[s.from].class == "Tool" {
-		return fit{strong: c.known.matching(c.tokens[s.from].value)}
+		return fit{strong: matching(c.tokens[s.from].value, tools)}
 	}
 	words := c.stems(s)
 	var f fit
-	for i := range c.known.tools {
-		t := &c.known.tools[i]
+	for _, t := range tools {
 		switch grade(t, words) {
 		case sameWords:
 			return fit{strong: []*tool{t}}
@@ -96,8 +97,11 @@ func (c *compiler) toolsOf(k *clause) (patterns []string, found []*tool) {
 	for _, s := range k.subject {
 		token := c.tokens[s.from]
 		if s.to-s.from == 1 && token.class == "Tool" {
-			patterns = append(patterns, token.value)
-			found = append(found, c.known.matching(token.value)...)
+			covered := matching(token.value, c.scoped)
+			if len(covered) == 0 {
+				c.notUnderstood(s)
+			}
+			patterns, found = append(patterns, token.value), append(found, covered...)
 			continue
 		}
 		chosen := c.choose(s, k.any)
@@ -137,7 +141,7 @@ func (c *compiler) sameVerb(s span, tools []*tool) bool {
 
 // one tool that an order speaks of.
 func (c *compiler) one(s span) *tool {
-	f := c.matchTools(s)
+	f := c.matchAmong(s, c.known.all())
 	switch {
 	case len(f.all()) == 0:
 		c.notUnderstood(s)

@@ -2,7 +2,6 @@ package rule
 
 import (
 	"encoding/json"
-	"path"
 	"slices"
 	"strings"
 
@@ -147,17 +146,24 @@ func (v *vocabulary) isValue(word string) bool {
 
 // glob says that a pattern matches a tool and names more than "everything".
 func (v *vocabulary) glob(pattern string) bool {
-	return strings.Trim(pattern, "*") != "" && len(v.matching(pattern)) > 0
+	return strings.Trim(pattern, "*") != "" && len(matching(pattern, v.all())) > 0
+}
+
+// all tools, whatever the rule is about.
+func (v *vocabulary) all() []*tool {
+	list := make([]*tool, len(v.tools))
+	for i := range v.tools {
+		list[i] = &v.tools[i]
+	}
+	return list
 }
 
 // matching lists the tools of a name or glob.
-func (v *vocabulary) matching(pattern string) []*tool {
+func matching(pattern string, tools []*tool) []*tool {
 	var found []*tool
-	// A slash is a character like any other in a tool's name.
-	level := strings.NewReplacer("/", "\x00", "[", `\[`)
-	for i := range v.tools {
-		if ok, _ := path.Match(level.Replace(pattern), level.Replace(v.tools[i].Name)); ok {
-			found = append(found, &v.tools[i])
+	for _, t := range tools {
+		if governance.MatchTool(pattern, t.Name) {
+			found = append(found, t)
 		}
 	}
 	return found

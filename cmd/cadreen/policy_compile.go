@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"cadreen/governance"
+	"cadreen/governance/rule"
+)
+
+type policyCompileCommand struct {
+	policyFlags
+	Path  string `arg:"" optional:"" help:"Policy file or folder; the same as --policies."`
+	Tools string `help:"JSON file with the tools that the conditions speak of, as a chat completion request lists them." placeholder:"FILE" type:"existingfile"`
+}
+
+// Run compiles every condition that has no CEL of its own and writes
+// policies.lock. Where one of them does not compile, nothing is written.
+func (c policyCompileCommand) Run(p program) error {
+	if c.Path != "" {
+		c.Policies = c.Path
+	}
+	cfg, err := c.load(p)
+	if err != nil {
+		return err
+	}
+	if cfg.Policies == "" {
+		return usageError{errors.New("no policies: give a path, or set policies")}
+	}
+	tools, err := readTools(c.Tools)
+	if err != nil {
+		return usageError{err}
+	}
+	opts, err := policyOptions(cfg)
+	if err != nil {
+		return err
+	}
+	var report governance.Report
+	policies, err := governance.LoadOpen(cfg.Policies)
+	report.AddErrors(err)
+	run := compilation{program: p, tools: tools, evaluator: opts.Evaluator, report: &report}
+	for _, policy := range policies {
+		for _, r := range policy.Rules {
+			if len(r.When) == 1 && r.When[0].If == "" {
+				run.compile(policy, r)
+			}
+		}
+	}
+	if len(report.Findings) == 0 {
+		// Everything together, as the server would load it: examples run here.
+		pinned, err := governance.LoadPinned(cfg.Policies, run.pins)
+		if err == nil {
+			_, err = governance.NewBundle(pinned, opts)
+		}
+		report.AddErrors(err)
+	}
+	if len(report.Findings) > 0 {
+		for _, f := range report.Findings {
+			fmt.Fprintln(p.Stdout, f)
+		}
+		fmt.Fprintln(p.Stdout, "Nothing was written.")
+		return errReported
+	}
+	lock := governance.LockPath(cfg.Policies)
+	if len(run.pins) == 0 {
+		fmt.Fprintln(p.Stdout, "No condition needs compiling: every rule has its own `when`.")
+		return nil
+	}
+	if err := governance.WriteLock(lock, run.pins); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Stdout, "%d conditions compiled: %s\n", len(run.pins), lock)
+	return nil
+}
+
+// compilation is one run over all policies.
+type compilation struct {
+	program
+	tools     []governance.Tool
+	evaluator governance.Evaluator
+	report    *governance.Report
+	pins      []governance.Pin
+}
+
+// compile one rule's condition: print what it means and keep it, or say why not.
+func (c *compilation) compile(policy governance.Policy, r governance.Rule) {
+	complain := func(problem, fix string) {
+		c.report.AddErrors(&governance.LoadError{File: policy.Source, Line: r.Line, Problem: fmt.Sprintf("rule %q: %s", r.ID, problem), Fix: fix})
+	}
+	result, err := rule.CompileRule(r, c.tools)
+	tools := slices.DeleteFunc(slices.Clone(c.tools), func(t governance.Tool) bool { return !rule.Covers(r.Tools, t.Name) })
+	if err != nil {
+		fix := ""
+		if len(tools) == 0 {
+			fix = "no tools are known for this rule: name them with --tools FILE"
+		}
+		complain(err.Error(), fix)
+		return
+	}
+	for _, q := range result.Questions {
+		text := q.Text
+		if len(q.Options) > 0 {
+			text += " [" + strings.Join(q.Options, ", ") + "]"
+		}
+		complain(text, "")
+	}
+	if len(result.Questions) > 0 {
+		return
+	}
+	if len(r.Tools) > 0 && slices.ContainsFunc(tools, func(t governance.Tool) bool { return !rule.Covers(result.Tools, t.Name) }) {
+		complain(fmt.Sprintf("`tools` covers more than the condition speaks of, which is %s", strings.Join(result.Tools, ", ")), "leave `tools` out, or name the same")
+		return
+	}
+	if !c.typed(result, tools, complain) {
+		return
+	}
+	pin := governance.Pin{Condition: r.Condition, ReadBack: result.ReadBack, Tools: result.Tools, When: result.When, Unless: result.Unless}
+	if result.Mode == governance.Shadow {
+		pin.Mode = governance.Shadow
+	}
+	if i := slices.IndexFunc(c.pins, func(other governance.Pin) bool {
+		return governance.ConditionHash(other.Condition) == governance.ConditionHash(pin.Condition)
+	}); i >= 0 {
+		if !samePin(c.pins[i], pin) {
+			complain("the same condition stands in another rule, where it means something else", "word one of them differently")
+		}
+		return
+	}
+	c.pins = append(c.pins, pin)
+	c.print(r, result)
+}
+
+// typed checks every expression against the schema of every tool it is for.
+func (c *compilation) typed(result rule.Result, tools []governance.Tool, complain func(problem, fix string)) bool {
+	expressions := make([]string, 0, len(result.When)+1)
+	for _, l := range result.When {
+		expressions = append(expressions, l.If)
+	}
+	if result.Unless != "" {
+		expressions = append(expressions, result.Unless)
+	}
+	ok := true
+	for _, t := range tools {
+		if !rule.Covers(result.Tools, t.Name) {
+			continue
+		}
+		for _, e := range expressions {
+			if _, err := c.evaluator.Compile(e, t.Schema); err != nil {
+				complain(fmt.Sprintf("%s does not fit the tool %s: %v", e, t.Name, err), "")
+				ok = false
+			}
+		}
+	}
+	return ok
+}
+
+func (c *compilation) print(r governance.Rule, result rule.Result) {
+	fmt.Fprintf(c.Stdout, "%s: %s\n", r.ID, strings.TrimSpace(r.Condition))
+	if len(result.Tools) > 0 {
+		fmt.Fprintf(c.Stdout, "  tools   %s\n", strings.Join(result.Tools, ", "))
+	}
+	for _, l := range result.When {
+		effect := l.Effect.String()
+		if l.To != "" {
+			effect += " to " + l.To
+		}
+		fmt.Fprintf(c.Stdout, "  when    %s → %s\n", l.If, effect)
+	}
+	if result.Unless != "" {
+		fmt.Fprintf(c.Stdout, "  unless  %s\n", result.Unless)
+	}
+	fmt.Fprintf(c.Stdout, "  means   %s\n", result.ReadBack)
+}
+
+func samePin(a, b governance.Pin) bool {
+	x, errX := governance.EncodeLock([]governance.Pin{a})
+	y, errY := governance.EncodeLock([]governance.Pin{b})
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// readTools reads a list of tools as a request has them, or a whole request.
+func readTools(file string) ([]governance.Tool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	type listed struct {
+		Type     string `json:"type"`
+		Function *struct {
+			Name        string          `json:"name"`
+			Description string          `json:"description"`
+			Parameters  json.RawMessage `json:"parameters"`
+		} `json:"function"`
+		Custom *struct {
+			Name        string `json:"name"`
+			Description string `json:"description"`
+		} `json:"custom"`
+	}
+	var list []listed
+	if err := json.Unmarshal(text, &list); err != nil {
+		var request struct {
+			Tools []listed `json:"tools"`
+		}
+		if json.Unmarshal(text, &request) != nil || len(request.Tools) == 0 {
+			return nil, fmt.Errorf("%s: is no list of tools: %w", file, err)
+		}
+		list = request.Tools
+	}
+	tools := make([]governance.Tool, 0, len(list))
+	for i, l := range list {
+		switch {
+		case l.Function != nil && governance.ValidName(l.Function.Name):
+			tools = append(tools, governance.Tool{Type: "function", Name: l.Function.Name, Description: l.Function.Description, Schema: l.Function.Parameters})
+		case l.Custom != nil && governance.ValidName(l.Custom.Name):
+			tools = append(tools, governance.Tool{Type: "custom", Name: l.Custom.Name, Description: l.Custom.Description})
+		default:
+			return nil, fmt.Errorf("%s: tool %d has no name: tools are written {\"type\": \"function\", \"function\": {\"name\": …}}", file, i+1)
+		}
+	}
+	return tools, nil
+}
