@@ -146,6 +146,9 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 		if asks {
 			p.Hold = d.newHold(t, now)
 		}
+		if holds && (!asks || d.o.ReleaseAllowed) {
+			p.decideAlone(judge, at)
+		}
 		for _, i := range at {
 			cd := p.Decisions[i]
 			switch {
@@ -169,6 +172,27 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 	}
 	p.Free = slices.Clone(p.free)
 	return p, nil
+}
+
+// decideAlone judges the allowed calls of a choice again without the others,
+// where they go out and the others do not: a call that is allowed only because
+// another goes before it stays with that one.
+func (p *Plan) decideAlone(judge Decider, at []int) {
+	for changed := true; changed; {
+		changed = false
+		var alone []int
+		var calls []Call
+		for _, i := range at {
+			if p.Decisions[i].Verdict == Allow {
+				alone, calls = append(alone, i), append(calls, p.Calls[i])
+			}
+		}
+		for j, cd := range judge.Decide(p.turn.Facts, calls) {
+			if cd.Verdict != Allow {
+				p.Decisions[alone[j]], changed = cd, true
+			}
+		}
+	}
 }
 
 func (d *Desk) newHold(t *Turn, now time.Time) *Hold {

@@ -107,7 +107,10 @@ func (t *turn) facts() governance.Facts {
 			f.ToolMessages = true
 		}
 	}
-	f.Forced = t.forced()
+	if len(req.Tools) == 1 && !req.WebSearch {
+		// With another tool beside it, hosted ones too, it is no structured output.
+		f.Forced = t.forced()
+	}
 	return f
 }
 

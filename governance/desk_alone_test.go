@@ -1,0 +1,36 @@
+package governance_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"cadreen/governance"
+)
+
+// after allows `after` only where `first` goes before it in the same turn, and
+// asks about `first`.
+type after struct{ verdicts }
+
+func (a *after) Decide(_ governance.Facts, calls []governance.Call) []governance.CallDecision {
+	out := make([]governance.CallDecision, len(calls))
+	first := false
+	for i, c := range calls {
+		out[i] = governance.CallDecision{Call: c, Verdict: governance.Confirm, Reason: governance.ReasonRule}
+		if c.Name == "after" && first {
+			out[i].Verdict = governance.Allow
+		}
+		first = first || c.Name == "first"
+	}
+	return out
+}
+
+func TestACallAllowedOnlyBesideAHeldOneDoesNotLeaveBeforeIt(t *testing.T) {
+	for _, tools := range [][]string{{"first", "after"}, {"first", "after", "after"}} {
+		b := newBench(t, governance.DeskOptions{})
+		b.desk = governance.NewDesk(b.engine, &after{}, governance.DeskOptions{ReleaseAllowed: true})
+		p := b.plan("c", tools...)
+		require.NotContains(t, p.Free, true)
+		require.Len(t, p.Hold.Items, len(tools))
+	}
+}
