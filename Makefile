@@ -44,6 +44,7 @@ docs: ## make the generated pages in docs/ anew
 	$(GO) test ./fault -run TestDocsErrorsIsUpToDate -update
 	$(GO) test ./config -run TestDocsSettingsIsUpToDate -update
 	$(GO) test . -run TestAnswerTable -update
+	$(GO) test ./governance/rule -run TheTable -update
 
 clean: ## remove what was built; data and installed packages stay
 	rm -rf bin coverage.*

@@ -110,6 +110,7 @@ func (d documented) shell(t *testing.T, b block) string {
 func TestTheDocumentsRun(t *testing.T) {
 	d := start(t)
 	t.Run("every shell block, in the order of the pages", func(t *testing.T) { runShell(t, d) })
+	t.Run("policies in plain English compile", func(t *testing.T) { runCompile(t, d) })
 	t.Run("the JavaScript of the README, with the official package", func(t *testing.T) { runJavaScript(t, d) })
 	t.Run("the Go of the README, with the official package", func(t *testing.T) { runGo(t, d) })
 }
@@ -141,6 +142,24 @@ func runShell(t *testing.T, d documented) {
 			require.Contains(t, out, b.Text)
 		}
 	}
+}
+
+// runCompile compiles the policies that have no CEL, with the tools of the tests of the grammar, and loads the outcome.
+func runCompile(t *testing.T, d documented) {
+	tools, err := filepath.Abs("governance/rule/testdata/tools.json")
+	require.NoError(t, err)
+	compiled := 0
+	for _, b := range blocksOf(t, "yaml") {
+		if !b.plain() {
+			continue
+		}
+		compiled++
+		folder := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "policy.yaml"), []byte(b.Text), 0o600))
+		b.Text = "cadreen policy compile " + folder + " --tools " + tools + "\ncadreen policy check " + folder + "\n"
+		require.Contains(t, d.shell(t, b), "their examples come out right")
+	}
+	require.NotZero(t, compiled)
 }
 
 const snippetTools = `[{"type": "function", "function": {"name": "process_refund", "parameters": {"type": "object", "properties": {"order_id": {"type": "string"}, "amount": {"type": "number"}}}}}]`

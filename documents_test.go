@@ -18,6 +18,11 @@ type block struct {
 	Text     string // ends with a line end
 }
 
+// plain says that the block is a policy that says what it means in sentences alone.
+func (b block) plain() bool {
+	return b.Language == "yaml" && strings.Contains(b.Text, "\nrules:\n") && !strings.Contains(b.Text, "when:")
+}
+
 // readPage splits a page into its prose, line numbers kept, and its code blocks. Fences are ``` and ~~~ of any length.
 func readPage(t *testing.T, page string) (prose string, blocks []block) {
 	t.Helper()
