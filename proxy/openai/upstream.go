@@ -31,25 +31,21 @@ func (r *Request) Upstream(model string) []byte {
 }
 
 // cutMembers cuts members out of an object, each with one comma beside it, and
-// puts insert (members without commas around them) at its beginning.
+// puts insert (members without commas around them) at its beginning. It sorts
+// cut in place and goes through it beside the members: a model server says how
+// many of both there are.
 func cutMembers(b []byte, value Span, all []Member, insert []byte, cut ...Span) []Edit {
+	slices.SortFunc(cut, func(x, y Span) int { return x.Start - y.Start })
 	edits := make([]Edit, 0, len(cut)+1)
-	begin := value.Start + 1
-	if len(insert) > 0 {
-		with := insert
-		for _, m := range all {
-			if !slices.Contains(cut, m.Span()) {
-				with = append(slices.Clip(insert), ',')
-				break
-			}
-		}
-		edits = append(edits, Edit{Span{begin, begin}, with})
-	}
 	stays := false // a member before the next one stays
-	end := begin   // the end of the member before
+	end := value.Start + 1
 	for _, m := range all {
+		goes := len(cut) > 0 && cut[0] == m.Span()
+		for len(cut) > 0 && cut[0].Start <= m.Key.Start {
+			cut = cut[1:]
+		}
 		switch {
-		case !slices.Contains(cut, m.Span()):
+		case !goes:
 			stays = true
 		case stays:
 			// The comma before it goes with it.
@@ -63,6 +59,13 @@ func cutMembers(b []byte, value Span, all []Member, insert []byte, cut ...Span) 
 			edits = append(edits, Edit{Span{m.Key.Start, stop}, nil})
 		}
 		end = m.Value.End
+	}
+	if len(insert) > 0 {
+		if stays {
+			insert = append(slices.Clip(insert), ',')
+		}
+		begin := value.Start + 1
+		edits = slices.Insert(edits, 0, Edit{Span{begin, begin}, insert})
 	}
 	return edits
 }

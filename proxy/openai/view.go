@@ -277,7 +277,7 @@ func (v *View) Cut(list ...string) []Edit {
 
 // CutMembers takes members out of an object of the document, such as a choice's
 // message, and puts insert (members without commas around them) at its
-// beginning.
+// beginning. It sorts cut in place.
 func (v *View) CutMembers(value Span, insert []byte, cut ...Span) []Edit {
 	var all []Member
 	for o := v.doc.members(value); o.next(); {

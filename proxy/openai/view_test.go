@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -160,10 +161,13 @@ func TestMalformedCallsFailClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) { require.ErrorIs(t, new(View).Parse([]byte(data)), ErrMalformedCall) })
 	}
 	many := new(strings.Builder)
-	for range MaxChoices + 1 {
-		many.WriteString(`,{"index":0}`)
+	for i := range MaxChoices {
+		fmt.Fprintf(many, `,{"index":%d}`, i)
 	}
-	require.ErrorIs(t, new(View).Parse([]byte(choice(many.String()[1:]))), ErrMalformedCall)
+	require.NoError(t, new(View).Parse([]byte(choice(many.String()[1:]))))
+	err := new(View).Parse([]byte(choice(many.String()[1:] + `,{"index":128}`)))
+	require.ErrorIs(t, err, ErrMalformedCall)
+	require.ErrorContains(t, err, "more than 128 choices")
 	for name, data := range map[string]string{
 		"a duplicate member":         delta(`"tool_calls":[],"tool_calls":[{` + fn + `}]`),
 		"a duplicate, escaped":       delta(`"tool_calls":[],"tool\u005fcalls":[{` + fn + `}]`),
@@ -261,4 +265,15 @@ func TestAUsedViewIsLikeANewOne(t *testing.T) {
 			require.Equal(t, fresh.top, used.top)
 		}
 	})
+}
+
+// E66: a last chunk without a delta is read, and its usage is not lost.
+func TestALastChunkWithoutADelta(t *testing.T) {
+	for _, choice := range []string{`{"index":0,"finish_reason":"stop"}`, `{"index":0,"delta":null,"finish_reason":"stop"}`, `{"message":null,"delta":null,"finish_reason":"stop"}`, `{"delta":null,"message":{},"finish_reason":"stop"}`} {
+		v := view(t, `{"choices":[`+choice+`],"usage":{"total_tokens":5}}`)
+		require.Equal(t, "stop", v.Choices[0].FinishReason, choice)
+		require.Empty(t, v.Choices[0].Calls)
+		require.False(t, v.Choices[0].HasText)
+		require.Equal(t, `{"total_tokens":5}`, string(v.Usage.Of(v.Data)))
+	}
 }
