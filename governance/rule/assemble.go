@@ -66,6 +66,11 @@ func (c *compiler) rule(clauses []*clause, leading *terms) Result {
 		}
 	}
 	slices.SortStableFunc(outcomes, func(a, b outcome) int { return cmp.Compare(b.effect, a.effect) })
+	for _, o := range outcomes[:len(outcomes)-1] {
+		if _, ok := o.when.(always); ok {
+			ask("\"" + effectWords(o) + "\" is said of every call, so that the rest of the sentence never counts. What is it said of?")
+		}
+	}
 	return c.result(patterns, outcomes, unless, mode)
 }
 

@@ -79,6 +79,10 @@ func CompileRule(r governance.Rule, tools []governance.Tool) (result Result, err
 	if len(sentence) > MaxSentence {
 		return Result{}, &NotUnderstood{[]Word{{sentence[MaxSentence:], MaxSentence, len(sentence)}}}
 	}
+	if valid := strings.ToValidUTF8(sentence, "\x00"); valid != sentence {
+		at := strings.IndexByte(valid, 0)
+		return Result{}, &NotUnderstood{[]Word{{sentence[at:], at, len(sentence)}}}
+	}
 	c := &compiler{sentence: sentence, known: newVocabulary(tools), given: r}
 	for i := range c.known.tools {
 		if t := &c.known.tools[i]; Covers(r.Tools, t.Name) {

@@ -98,7 +98,7 @@ type originPhrase struct {
 // rolePhrase: the requester is a refund lead, the requester has the role "x".
 type rolePhrase struct {
 	Not   bool     `parser:"User (  @Not?"`
-	Words []string `parser:"        (@(Noun|Word|Department|TheDepartment) @(Word|Department)?)? @(Head|TheHead)"`
+	Words []string `parser:"        (@(Noun|Word|Department|TheDepartment) @(Word|Department)? @Head | @(Head|TheHead))"`
 	Has   bool     `parser:"      | (@HasRole"`
 	Lacks bool     `parser:"        | @LacksRole)"`
 	Named string   `parser:"        @(Quoted|Word|Noun|Department|Head|TheDepartment|TheHead) )"`
@@ -123,7 +123,7 @@ type ownerPhrase struct {
 	User       bool     `parser:"(  @User"`
 	Department string   `parser:" | @(Department|TheDepartment)"`
 	Of         string   `parser:"   @Head?"`
-	Words      []string `parser:" | (@(Noun|Word) @Word?)? @(Head|TheHead) )"`
+	Words      []string `parser:" | (@(Noun|Word) @Word? @Head | @(Head|TheHead)) )"`
 }
 
 var parser = participle.MustBuild[sentence](participle.Lexer(definition{symbols}), participle.UseLookahead(participle.MaxLookahead))
