@@ -6,7 +6,7 @@ BIN         := bin/cadreen
 SOURCES      = $$(find . -name '*.go' -not -path '*/node_modules/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench bench-doc fmt docs clean
+.PHONY: help build run test race lint bench bench-doc bench-proxy fmt docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: ## measure what matters and print one table (BENCHTIME=0.3s, COUNT=3)
 
 bench-doc: ## measure, and write the table into docs/benchmarks.md
 	@GO=$(GO) bench/run -doc
+
+bench-proxy: ## measure beside plain proxies, about 4 minutes (ARGS="-rounds 3 -scenarios json-c64,stream -streams 0")
+	$(GO) run ./bench/proxy $(ARGS)
 
 fmt: ## format every Go file
 	gofmt -w $(SOURCES)
