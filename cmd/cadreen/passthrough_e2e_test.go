@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -84,7 +85,7 @@ func TestHeaderHygiene(t *testing.T) {
 		r := p.post(newChat("hi").streaming(stream).body(),
 			"Cookie", "session=1", "X-Cadreen-Errors", "gate", "X-Cadreen-User", "ann", "X-Cadreen-Trace-Id", "cad_mine", "X-Request-Id", "mine",
 			"Proxy-Authorization", "Basic x", "Te", "trailers", "X-Api-Key", keyAnn, "Openai-Beta", "assistants=v2", "X-Stainless-Lang", "js", "User-Agent", "OpenAI/JS 7",
-			"Idempotency-Key", "k", "X-Forwarded-For", "10.0.0.1", "Accept-Encoding", "gzip, br", "Keep-Alive", "timeout=5", "Connection", "close, X-Secret-Hop", "X-Secret-Hop", "1")
+			"Idempotency-Key", fmt.Sprint("k", stream), "X-Forwarded-For", "10.0.0.1", "Accept-Encoding", "gzip, br", "Keep-Alive", "timeout=5", "Connection", "close, X-Secret-Hop", "X-Secret-Hop", "1")
 		require.Equal(t, "fine", r.read(t).text)
 		up := model.Last().Header
 		for _, name := range []string{"Cookie", "X-Cadreen-Errors", "X-Cadreen-User", "X-Cadreen-Trace-Id", "Proxy-Authorization", "Te", "X-Api-Key", "Idempotency-Key", "X-Forwarded-For", "Keep-Alive", "X-Secret-Hop", "Authorization"} {
