@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -113,7 +115,13 @@ func TestTheLimitOfABody(t *testing.T) {
 			r.ContentLength = int64(len(body))
 		}
 		r.Header.Set("Authorization", "Bearer "+keyAnn)
-		res, err := http.DefaultTransport.RoundTrip(r)
+		// The refusal comes while the body is still on its way: it is read beside
+		// the writing, and that the server then hangs up is as it should be.
+		conn, err := net.Dial("tcp", r.URL.Host)
+		require.NoError(t, err)
+		defer conn.Close()
+		go func() { _ = r.Write(conn) }()
+		res, err := http.ReadResponse(bufio.NewReader(conn), r)
 		require.NoError(t, err)
 		defer res.Body.Close()
 		text, err := io.ReadAll(res.Body)
