@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"cadreen/governance"
 	"cadreen/proxy/scripted"
 )
 
@@ -162,6 +163,49 @@ func TestALostAnswerIsGivenAgain(t *testing.T) {
 				})
 			}
 		})
+	})
+}
+
+// Yes and no at once: one of them counts, for everybody.
+func TestAYesAndANoAtOnce(t *testing.T) {
+	onBothStores(t, func(t *testing.T, storeURL string) {
+		p, model := startScripted(t, setup{store: storeURL})
+		for round := range 5 {
+			ask := newChat(fmt.Sprint("Refund order 456, round ", round))
+			call := refund(fmt.Sprint("call_", round), refundArgs)
+			asked := asks(t, p, model, ask, call)
+			answers := make([]reply, 8)
+			var group sync.WaitGroup
+			for i := range answers {
+				word := []string{"yes", "no"}[i%2]
+				group.Go(func() { answers[i] = atOnce(t, p, ask.say(asked.text, word).body()) })
+			}
+			group.Wait()
+			released, skipped := 0, 0
+			for i, r := range answers {
+				require.Equal(t, 200, r.status, r.body)
+				got := r.read(t)
+				if len(got.calls) > 0 {
+					require.Zero(t, i%2, "a no never brings calls")
+					got.released(t, call)
+					released++
+				}
+				if got.text == "Okay, skipped: process_refund. Nothing was done." {
+					skipped++
+				}
+			}
+			require.True(t, released > 0 != (skipped > 0), "%d released, %d skipped", released, skipped)
+			hold, ends := "", map[governance.State]bool{}
+			for _, rec := range p.records() {
+				if rec.CallID == call.ID && hold == "" {
+					hold = rec.Hold
+				}
+				if rec.Hold == hold && rec.State != governance.StateHeld {
+					ends[rec.State] = true
+				}
+			}
+			require.Len(t, ends, 1, "%v", ends)
+		}
 	})
 }
 

@@ -305,3 +305,17 @@ func TestANoTakesAnEscalationBack(t *testing.T) {
 		}
 	}
 }
+
+// A no that is the only message, with the conversation's id, takes an approved
+
+// escalation back too: it never brings its calls.
+func TestABareNoTakesAnApprovedEscalationBack(t *testing.T) {
+	p, model := startScripted(t, setup{policy: reviewRefunds})
+	const id = `,"conversation_id":"conv_1"`
+	_, place := escalates(t, p, model, newChat("Refund order 456").with(id), refund("call_1", refundArgs))
+	status, body := resolve(t, place, "auto", keyRhea)
+	require.Equal(t, 200, status, body)
+	got := p.post(newChat("no").with(id).body()).read(t)
+	got.silent(t)
+	require.Contains(t, got.text, "skipped")
+}
