@@ -41,7 +41,7 @@ type Options struct {
 	// Outlive is how long a run goes on that nobody waits for: 130 s, which is
 	// four attempts of 30 s and the pauses between them.
 	Outlive time.Duration
-	// Lease is how long a claim may stand still before another takes it over: 6 s.
+	// Lease is how long a claim may stand still before another takes it over: 5 s.
 	Lease time.Duration
 	// Poll is how often the store is asked about a run of another replica: 200 ms.
 	Poll time.Duration
@@ -63,7 +63,7 @@ func New(o Options) *Keeper {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	for field, value := range map[*time.Duration]time.Duration{
-		&o.Keep: 24 * time.Hour, &o.Outlive: 130 * time.Second, &o.Lease: 6 * time.Second, &o.Poll: 200 * time.Millisecond,
+		&o.Keep: 24 * time.Hour, &o.Outlive: 130 * time.Second, &o.Lease: 5 * time.Second, &o.Poll: 200 * time.Millisecond,
 	} {
 		if *field == 0 {
 			*field = value
