@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -207,77 +210,68 @@ func TestAKeyIsFreeAfterADay(t *testing.T) {
 // kill -9 while the model is still thinking: nothing has happened, so the retry
 // runs. Once a part of a stream has left it cannot be taken back.
 func TestTheOwnerIsKilledWhileTheModelAnswers(t *testing.T) {
-	onBothStores(t, func(t *testing.T, storeURL string) {
-		h := scripted.Head{}
-		begun := make(chan struct{})
-		for name, c := range map[string]struct {
-			stream bool
-			reply  scripted.Reply
-			left   chan struct{} // closed when a part of the answer has left
-		}{
-			"before a byte":     {false, scripted.Hang(), nil},
-			"before the stream": {true, scripted.Hang(), nil},
-			"within the stream": {true, scripted.Stream(scripted.Frame("data: "+h.Role(0)+"\n\ndata: "+h.Text(0, "Half")+"\n\n"), scripted.Stall()), begun},
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel() // each waits for the claim of the dead to run out
-				model := scripted.New(t)
-				config := setup{store: storeURL, backend: model.URL()}.file(t)
-				one := startProcess(t, config)
-				model.Next(c.reply)
-				ask := newChat(name).streaming(c.stream)
-				over := make(chan struct{})
-				go func() {
-					defer close(over)
-					res, err := one.open(context.WithoutCancel(t.Context()), ask.body(), key(name)...)
-					if err != nil {
-						return
-					}
-					defer res.Body.Close()
-					for all, b := "", make([]byte, 1024); ; {
-						n, err := res.Body.Read(b)
-						all += string(b[:n])
-						if c.left != nil && strings.Contains(all, "Half") {
-							close(c.left)
-							c.left = nil
-						}
-						if err != nil {
-							return
-						}
-					}
-				}()
-				left := c.left
-				_, err := model.Await(t.Context(), 1)
-				require.NoError(t, err)
-				if left != nil {
-					<-left
-				}
-				one.kill()
-				<-over
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel() // the retries wait until the claims of the dead run out
+			model := scripted.New(t)
+			config := setup{store: e.url(t), backend: model.URL()}.file(t)
+			one := startProcess(t, config)
+			h := scripted.Head{}
+			model.Next(scripted.Stream(scripted.Frame("data: "+h.Role(0)+"\n\ndata: "+h.Text(0, "Half")+"\n\n"), scripted.Stall()), scripted.Hang(), scripted.Hang())
+			half := newChat("Half").streaming(true).body()
+			res, err := one.open(t.Context(), half, key("half")...)
+			require.NoError(t, err)
+			defer res.Body.Close()
+			lines := bufio.NewScanner(res.Body)
+			for lines.Scan() && !strings.Contains(lines.Text(), "Half") {
+				continue
+			}
+			var over sync.WaitGroup
+			for _, stream := range []bool{false, true} {
+				over.Go(func() {
+					_, _ = one.try(context.WithoutCancel(t.Context()), newChat("Hang").streaming(stream).body(), key(fmt.Sprint(stream))...)
+				})
+			}
+			_, err = model.Await(t.Context(), 3)
+			require.NoError(t, err)
+			one.kill()
+			over.Wait()
 
-				two := startProcess(t, config)
-				if left == nil {
-					empty := two.post("", key(name)...)
-					require.Equal(t, 503, empty.status, "nobody knows the body any more: %s", empty.body)
-					model.Next(turnOf(c.stream, "again"))
-					first := two.post(ask.body(), key(name)...)
-					require.Equal(t, "again", first.read(t).text)
-					asksAgain(t, &two.proxyUnderTest, first, ask.body(), key(name)...)
-					return
+			two := startProcess(t, config)
+			retries := make(chan reply, 3)
+			retry := func(body string, headers []string) {
+				r, err := two.try(context.WithoutCancel(t.Context()), body, headers...)
+				if err != nil {
+					r.broken = err
 				}
-				for range 2 {
-					r := two.post(ask.body(), key(name)...)
-					require.Equal(t, 200, r.status)
-					require.Equal(t, "true", r.header.Get(replayedHeader))
-					require.True(t, strings.HasPrefix(r.body, `data: {"error":{`), r.body)
-					got := r.read(t)
-					require.Equal(t, "service_unavailable", got.failed)
-					require.False(t, got.done)
-				}
-				require.Len(t, model.Requests(), 1)
+				retries <- r
+			}
+			model.Otherwise(func(w http.ResponseWriter, r *http.Request, got *scripted.Request) {
+				turnOf(strings.Contains(string(got.Body), `"stream":true`), "again")(w, r, got)
 			})
-		}
-	})
+			go retry(half, key("half"))
+			go retry(newChat("Hang").body(), key("false"))
+			go retry(newChat("Hang").streaming(true).body(), key("true"))
+			again := 0
+			for range 3 {
+				r := <-retries
+				require.NoError(t, r.broken)
+				require.Equal(t, 200, r.status, r.body)
+				if got := r.read(t); got.failed == "" {
+					require.Equal(t, "again", got.text)
+					require.Empty(t, r.header.Get(replayedHeader))
+					again++
+				}
+			}
+			require.Equal(t, 2, again)
+			require.Len(t, model.Requests(), 5, "what had left was not asked for again")
+			r := two.post(half, key("half")...)
+			require.Equal(t, "true", r.header.Get(replayedHeader))
+			require.True(t, strings.HasPrefix(r.body, `data: {"error":{`), r.body)
+			require.Equal(t, "service_unavailable", r.read(t).failed)
+			require.False(t, r.read(t).done)
+		})
+	}
 }
 
 // kill -9 after an answer released: the same key gets the same calls, from
