@@ -37,7 +37,7 @@ bench: ## measure what matters and print one table (BENCHTIME=0.3s, COUNT=3)
 bench-doc: ## measure, and write the table into docs/benchmarks.md
 	@GO=$(GO) bench/run -doc
 
-bench-proxy: ## measure beside plain proxies, about 4 minutes (ARGS="-rounds 3 -scenarios json-c64,stream -streams 0")
+bench-proxy: ## measure beside plain proxies, about 3 minutes (ARGS="-rounds 3 -scenarios json-c64,stream -streams 0")
 	$(GO) run ./bench/proxy $(ARGS)
 
 fmt: ## format every Go file

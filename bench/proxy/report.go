@@ -83,7 +83,7 @@ func (r *report) main() table {
 			cpu, cpuRatio, memory, p50, p99 := "", "", "", "", ""
 			if over(rounds, cpuOf).most > 0 {
 				cpu = bracketed(over(rounds, cpuOf), "%.0f")
-				if store := over(rounds, func(r round) float64 { return r.store }); store.most > 0 {
+				if store := over(rounds, func(r round) float64 { return r.store }); store.median >= 1 {
 					cpu += fmt.Sprintf(" + %.0f", store.median)
 				}
 				cpuRatio = bracketed(ratio(rounds, all[baseline], cpuOf), "%.2f")

@@ -72,9 +72,6 @@ func (m *upstream) chat(w http.ResponseWriter, r *http.Request) {
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			return
 		}
-		if found.gap > 0 && i+1 < len(found.frames) {
-			time.Sleep(found.gap)
-		}
 	}
 }
 

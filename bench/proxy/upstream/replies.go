@@ -3,16 +3,13 @@ package main
 import (
 	"fmt"
 	"strings"
-	"time"
 )
 
 // reply is one canned answer: a JSON body in one piece, or the frames of a stream.
 type reply struct {
 	stream bool
 	frames [][]byte
-	// gap is the pause after each frame; held streams pause after their first frame until they are released.
-	gap  time.Duration
-	held bool
+	held   bool // pauses after its first frame until it is released
 }
 
 const (
@@ -29,7 +26,6 @@ func replies() map[string]reply {
 		"bench-json":      {frames: [][]byte{fmt.Appendf(nil, jsonReply, `{"role":"assistant","content":"`+words+`","refusal":null}`, "stop")}},
 		"bench-call":      {frames: [][]byte{fmt.Appendf(nil, jsonReply, call, "tool_calls")}},
 		"bench-stream":    {stream: true, frames: textStream(200)},
-		"bench-gaps":      {stream: true, frames: textStream(50), gap: 10 * time.Millisecond},
 		"bench-held":      {stream: true, frames: textStream(10), held: true},
 		"bench-fragments": {stream: true, frames: callStream(100)},
 	}
