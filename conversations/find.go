@@ -134,11 +134,14 @@ func (s *search) look() {
 		return
 	}
 	s.prompts = prompts
-	s.pairs = pairs(userBefore(t, at), prompts)
+	s.pairs = pairs(t, at, prompts)
 }
 
-func pairs(user string, prompts []string) []string {
-	if user == "" {
+// pairs are the fingerprints of prompts at a position with the user message
+// before it; none where the transcript does not reach back to one.
+func pairs(t Transcript, at int, prompts []string) []string {
+	user, ok := userBefore(t, at)
+	if !ok {
 		return nil
 	}
 	list := make([]string, len(prompts))
@@ -148,14 +151,15 @@ func pairs(user string, prompts []string) []string {
 	return list
 }
 
-// userBefore is the normalised text of the last user message before position at.
-func userBefore(t Transcript, at int) string {
+// userBefore is the normalised text of the last user message before position at;
+// of a picture alone it is "".
+func userBefore(t Transcript, at int) (text string, ok bool) {
 	for at--; at >= 0; at-- {
 		if t.Role(at) == "user" {
-			return Normalise(t.Text(at))
+			return Normalise(t.Text(at)), true
 		}
 	}
-	return ""
+	return "", false
 }
 
 func (s *search) find() error {

@@ -118,7 +118,7 @@ func (s *search) shown() ([]governance.Hold, error) {
 			continue
 		}
 		found++
-		for _, pair := range pairs(userBefore(s.Transcript, i), prompts) {
+		for _, pair := range pairs(s.Transcript, i, prompts) {
 			more, err := s.holds.HoldsByPlace(s.ctx, s.Workspace, s.Principal, "", pair)
 			if err != nil {
 				return nil, err

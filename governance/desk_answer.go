@@ -68,7 +68,7 @@ type Answered struct {
 // learn what was recorded. Errors: forbidden for anybody but the one who was
 // asked; store_unavailable, and then nothing was released.
 func (d *Desk) Answer(ctx context.Context, workspace, id string, a Answer) (Answered, error) {
-	for range attempts {
+	for range tries(ctx) {
 		h, version, err := d.holds.Get(ctx, workspace, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return Answered{Result: ResultOver}, nil

@@ -60,7 +60,7 @@ func (d *Desk) expireIfDue(ctx context.Context, workspace, id string) error {
 // answers false to leave it as it is, and what there is to record beside the end
 // of the hold.
 func (d *Desk) change(ctx context.Context, workspace, id string, fn func(*Hold, time.Time) (bool, []Record)) error {
-	for range attempts {
+	for range tries(ctx) {
 		h, version, err := d.holds.Get(ctx, workspace, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil

@@ -80,7 +80,7 @@ func (d *Desk) awaitDelivery(ctx context.Context, h Hold) (bool, error) {
 // Delivered notes whether the reply that released a hold was written whole. Once
 // it is known to have been, nothing takes that back.
 func (d *Desk) Delivered(ctx context.Context, workspace, id string, whole bool) error {
-	for range attempts {
+	for range tries(ctx) {
 		h, version, err := d.holds.Get(ctx, workspace, id)
 		if err != nil {
 			return storeFault(err)

@@ -45,7 +45,7 @@ func (d *Desk) Resolve(ctx context.Context, workspace, id string, r Resolution) 
 	case r.Decision == DecideClarify && strings.TrimSpace(r.Comment) == "":
 		return Escalation{}, fault.New(fault.EscalationResolveFailed, "clarify_requester needs the question in `comment`")
 	}
-	for range attempts {
+	for range tries(ctx) {
 		if _, err := d.Escalation(ctx, workspace, id); err != nil {
 			return Escalation{}, err
 		}
@@ -233,7 +233,7 @@ func (d *Desk) Reply(ctx context.Context, workspace, holdID, words string) error
 		}
 		words = words[:end]
 	}
-	for range attempts {
+	for range tries(ctx) {
 		h, version, err := d.holds.Get(ctx, workspace, holdID)
 		if err != nil {
 			return storeFault(err)

@@ -100,7 +100,7 @@ func (h *Handler) find(ctx context.Context, r *http.Request, t *turn) error {
 	found, err := conversations.Find(ctx, h.o.Desk, conversations.Request{
 		Workspace: t.caller.Workspace, Principal: t.requester().ID,
 		BodyID: t.req.ConversationID, NamedID: h.named(r, t.req),
-		HasTools: t.req.HasTools(), Forced: t.forced() != "", Transcript: transcript{t.req}, Now: h.o.Now(),
+		HasTools: t.req.HasTools(), Forced: t.forced() != "", Retry: t.retry, Transcript: transcript{t.req}, Now: h.o.Now(),
 	})
 	t.found = found
 	return err
