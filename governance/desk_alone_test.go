@@ -34,3 +34,19 @@ func TestACallAllowedOnlyBesideAHeldOneDoesNotLeaveBeforeIt(t *testing.T) {
 		require.Len(t, p.Hold.Items, len(tools))
 	}
 }
+
+func TestACallWithoutATypeGetsOneWhereItLeavesOnItsOwn(t *testing.T) {
+	b := newBench(t, governance.DeskOptions{})
+	s := new(governance.Sealed)
+	c := s.Start(0, governance.FormFunction)
+	c.Member("id", []byte(`"call_1"`))
+	c.Inner("name", []byte(`"refund"`))
+	c.Argument([]byte(`{}`))
+	p, err := b.desk.Plan(b.ctx, &governance.Turn{Sealed: s, AsCame: func(int) bool { return true },
+		Facts: governance.Facts{Workspace: "w", Conversation: "c", Requester: alice}})
+	require.NoError(t, err)
+	_, err = b.desk.Commit(b.ctx, p, asked("c"))
+	require.NoError(t, err)
+	out := b.answer(p.Hold.ID, governance.Answer{Yes: true})
+	require.Equal(t, `"type":"function","id":"call_1","function":{"name":"refund","arguments":"{}"}`, bytesOf(t, out.Calls[0]))
+}

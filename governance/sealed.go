@@ -175,8 +175,13 @@ func (c *SealedCall) members() []byte {
 	if c.container == "" {
 		return inner
 	}
-	out := make([]member, len(c.outer))
-	copy(out, c.outer)
+	out := slices.Clone(c.outer)
+	if m := find(out, "type"); m == nil || !says(m.value) {
+		// Clients need the type of a call that comes whole; many models leave it
+		// out of their fragments.
+		out = slices.DeleteFunc(out, func(m member) bool { return m.name == "type" })
+		out = slices.Insert(out, 0, member{name: "type", value: []byte(`"` + c.container + `"`)})
+	}
 	for i := range out {
 		if out[i].name == c.container {
 			out[i].value = slices.Concat([]byte("{"), inner, []byte("}"))

@@ -178,16 +178,7 @@ func replaced(v *openai.View, ch *openai.ChoiceView, calls []governance.Release,
 	if ch.HasLegacy {
 		cut = append(cut, ch.LegacyMember)
 	}
-	raw, _ := openai.TrimString(ch.Content.Of(v.Data))
-	if len(raw) > 0 && text != "" {
-		text = "\n\n" + text
-	}
-	content := []byte("null")
-	if len(raw) > 0 || text != "" {
-		// The model's own characters stay as they are.
-		content = slices.Concat([]byte{'"'}, raw, openai.Quote(nil, text)[1:])
-	}
-	content = append(content, members...)
+	content := append(withText(ch.Content.Of(v.Data), text), members...)
 	if ch.Content.Present() {
 		edits = append(edits, openai.Edit{Span: ch.Content, With: content})
 		content = nil
@@ -201,6 +192,27 @@ func replaced(v *openai.View, ch *openai.ChoiceView, calls []governance.Release,
 		return append(edits, openai.Edit{Span: openai.Span{Start: at, End: at}, With: slices.Concat([]byte(`"finish_reason":`), finish, []byte(","))}), nil
 	}
 	return append(edits, openai.Edit{Span: ch.Finish, With: finish}), nil
+}
+
+// withText is a message's content with text behind it; the model's own
+// characters stay as they are.
+func withText(content []byte, text string) []byte {
+	parts := len(content) > 2 && content[0] == '['
+	switch {
+	case parts && text != "":
+		part := append(openai.Quote([]byte(`,{"type":"text","text":`), text), "}]"...)
+		return slices.Concat(content[:len(content)-1], part)
+	case parts:
+		return slices.Clone(content)
+	}
+	raw, _ := openai.TrimString(content)
+	if len(raw) == 0 && text == "" {
+		return []byte("null")
+	}
+	if len(raw) > 0 && text != "" {
+		text = "\n\n" + text
+	}
+	return slices.Concat([]byte{'"'}, raw, openai.Quote(nil, text)[1:])
 }
 
 // released are the released calls of one choice.
