@@ -2,6 +2,7 @@ package governance_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -49,4 +50,27 @@ func TestACallWithoutATypeGetsOneWhereItLeavesOnItsOwn(t *testing.T) {
 	require.NoError(t, err)
 	out := b.answer(p.Hold.ID, governance.Answer{Yes: true})
 	require.Equal(t, `"type":"function","id":"call_1","function":{"name":"refund","arguments":"{}"}`, bytesOf(t, out.Calls[0]))
+}
+
+func TestTheOpenHoldIsNotHiddenByThoseItReplaced(t *testing.T) {
+	b := newBench(t, governance.DeskOptions{})
+	open := b.plan("c", "refund") // planned first, committed last
+	for range 30 {
+		b.clock.add(time.Millisecond)
+		b.hold("c", "refund")
+	}
+	_, err := b.desk.Commit(b.ctx, open, asked("c"))
+	require.NoError(t, err)
+	for name, find := range map[string]func() ([]governance.Hold, error){
+		"pair": func() ([]governance.Hold, error) { return b.desk.HoldsByPair(b.ctx, "w", alice.ID, asked("c").Pair) },
+		"place": func() ([]governance.Hold, error) {
+			return b.desk.HoldsByPlace(b.ctx, "w", alice.ID, "", asked("c").Pair)
+		},
+		"conversation": func() ([]governance.Hold, error) { return b.desk.HoldsByConversation(b.ctx, "w", alice.ID, "c") },
+	} {
+		list, err := find()
+		require.NoError(t, err, name)
+		require.Equal(t, open.Hold.ID, list[0].ID, name)
+		require.Equal(t, governance.StateHeld, list[0].State, name)
+	}
 }

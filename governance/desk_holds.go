@@ -24,11 +24,19 @@ func scoped(principal, key string) string {
 // or in a conversation, a question after a message.
 func placeKey(principal, group, pair string) string { return scoped(principal+"\x00"+group, pair) }
 
+// openFirst is above every unix time in milliseconds and below the largest score.
+const openFirst = 1 << 50
+
 // index positions of a hold: `pair`, `place` and `chat` for finding it by what
 // the transcript shows, `live` for what a request of its conversation may be
 // about, `open` for the sweeper.
 func (h *Hold) index() []store.Index {
 	at := h.Created.UnixMilli()
+	if h.State == StateHeld {
+		// Before all that ended: those of a question that is asked again and again
+		// must not hide the one that is open.
+		at += openFirst
+	}
 	list := []store.Index{
 		{Name: "pair", Key: scoped(h.Principal, h.Pair), Score: at},
 		{Name: "place", Key: placeKey(h.Principal, h.Conversation, h.Pair), Score: at},
@@ -48,19 +56,20 @@ func (h *Hold) index() []store.Index {
 
 // HoldsByPlace are the newest holds of a principal that were asked about in this
 // place of a transcript: with a group those of that conversation, without one
-// those whose client named none. Open or not, newest first.
+// those whose client named none. Open ones first, then the newest first.
 func (d *Desk) HoldsByPlace(ctx context.Context, workspace, principal, group, pair string) ([]Hold, error) {
 	return d.list(ctx, workspace, store.Query{Index: "place", Key: placeKey(principal, group, pair), Desc: true, Limit: 20})
 }
 
 // HoldsByPair are the newest holds of a principal that were asked about in these
-// words after this message, in whatever group, open or not, newest first.
+// words after this message, in whatever group; open ones first, then the newest
+// first.
 func (d *Desk) HoldsByPair(ctx context.Context, workspace, principal, pair string) ([]Hold, error) {
 	return d.list(ctx, workspace, store.Query{Index: "pair", Key: scoped(principal, pair), Desc: true, Limit: 20})
 }
 
-// HoldsByConversation are the newest holds of a conversation, open or not,
-// newest first.
+// HoldsByConversation are the newest holds of a conversation; open ones first,
+// then the newest first.
 func (d *Desk) HoldsByConversation(ctx context.Context, workspace, principal, conversation string) ([]Hold, error) {
 	return d.list(ctx, workspace, store.Query{Index: "chat", Key: scoped(principal, conversation), Desc: true, Limit: 50})
 }

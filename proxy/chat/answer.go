@@ -142,7 +142,7 @@ func (a *asker) leftOut(h *governance.Hold) string {
 			parts = append(parts, text(list...))
 		}
 	}
-	add(names(h, governance.AnswerNo), func(list ...string) string { return conversations.TextDeniedInPart(list, nil) })
+	add(append(names(h, governance.AnswerNo), names(h, governance.AnswerPassed)...), func(list ...string) string { return conversations.TextDeniedInPart(list, nil) })
 	add(names(h, governance.AnswerDecline), conversations.TextDeclined)
 	add(names(h, governance.AnswerOutside), conversations.TextHandledOutside)
 	if text := a.changed(h); text != "" {
