@@ -112,16 +112,15 @@ func (c *claim) hold() {
 }
 
 func (c *claim) renew() {
-	if c.mu.TryLock() { // else it is being written, which renews it
-		defer c.mu.Unlock()
-		if c.ended {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), c.k.o.Lease/3)
-		defer cancel()
-		if err := c.change(ctx, func(*record) {}); err != nil {
-			c.k.o.Logger.Warn("the claim of a keyed request could not be renewed", "error", err)
-		}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.k.o.Lease/3)
+	defer cancel()
+	if err := c.change(ctx, func(*record) {}); err != nil {
+		c.k.o.Logger.Warn("the claim of a keyed request could not be renewed", "error", err)
 	}
 	c.beat.Reset(c.k.o.Lease / 3)
 }

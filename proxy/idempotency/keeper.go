@@ -95,9 +95,8 @@ func (k *Keeper) Serve(ctx context.Context, w http.ResponseWriter, q Request, h 
 		return err
 	}
 	t := newTape(ctx, k, q, id, w)
-	defer t.claim.cancel(nil)
 	k.tapes.Store(t.claim.owner, t)
-	defer k.tapes.Delete(t.claim.owner)
+	defer t.close()
 	var last sighting
 	for {
 		taken, err := t.claim.take(ctx, q)
@@ -121,7 +120,9 @@ func (k *Keeper) Serve(ctx context.Context, w http.ResponseWriter, q Request, h 
 			return lost(w, q, rec.Stream)
 		}
 		if running, ok := k.tapes.Load(rec.Owner); ok {
-			return running.(*tape).follow(ctx, w, q)
+			if err := running.(*tape).follow(ctx, w, q); !errors.Is(err, errNever) {
+				return err
+			}
 		}
 		if last.stands(version, k.o.Lease) {
 			taken, err := t.claim.takeOver(ctx, rec, version, q)

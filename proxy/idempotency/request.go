@@ -122,9 +122,10 @@ func bodyNeeded() *fault.Error {
 	return e
 }
 
-// Why a run was cancelled.
+// Why a run was cancelled, or did not take place.
 var (
 	errTaken = fault.New(fault.ServiceUnavailable, "Another replica took this request over, because this one could not renew its claim")
 	errAlone = errors.New("idempotency: nobody waits for the answer any more")
+	errNever = errors.New("idempotency: the run did not begin")
 	errStop  = fault.New(fault.ServiceUnavailable, "The server is stopping")
 )

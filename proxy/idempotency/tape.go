@@ -52,22 +52,19 @@ func (t *tape) run(ctx context.Context, h Handler) (err error) {
 // end decides what becomes of the key, and gives the answer out if it is still
 // held back.
 func (t *tape) end(err error) error {
-	if err == nil && t.got.Status == 0 {
-		t.WriteHeader(http.StatusOK)
-	}
+	t.WriteHeader(http.StatusOK)
 	if t.failed != nil {
 		err = t.failed
 	}
 	t.got.trailer(t.header)
 	switch {
 	case err != nil || t.tooLong:
-		t.note(t.claim.drop())
 	case t.open:
-		// Bytes are out: if this cannot be stored, the key answers with an error.
 		t.note(t.keep())
 	default:
 		err = t.settle()
 	}
+	t.note(t.claim.drop()) // if there is no answer by now, there will be none
 	if err == nil {
 		t.got.tail(t.client)
 	}
@@ -79,6 +76,19 @@ func (t *tape) end(err error) error {
 	}
 	t.publish()
 	return err
+}
+
+// close ends a tape for good. One that never ran has followers if the store
+// took the claim and could not say so.
+func (t *tape) close() {
+	t.k.tapes.Delete(t.claim.owner)
+	t.claim.cancel(nil)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ended {
+		t.ended, t.err = true, errNever
+		t.publish()
+	}
 }
 
 func (t *tape) keep() error {
@@ -128,7 +138,7 @@ func (t *tape) flush() {
 // Header is the handler's.
 func (t *tape) Header() http.Header { return t.header }
 
-// WriteHeader fixes status and headers.
+// WriteHeader fixes status and headers, the first time.
 func (t *tape) WriteHeader(status int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,9 +150,7 @@ func (t *tape) WriteHeader(status int) {
 // Write records, and passes on what is no longer held back. That a client is
 // gone is no error.
 func (t *tape) Write(p []byte) (int, error) {
-	if t.got.Status == 0 {
-		t.WriteHeader(http.StatusOK)
-	}
+	t.WriteHeader(http.StatusOK)
 	if t.failed != nil {
 		return 0, t.failed
 	}
@@ -178,12 +186,13 @@ func (t *tape) pass(p []byte) (int, error) {
 // FlushError gives out what may go: an answer that is whole, or the first part
 // of a stream.
 func (t *tape) FlushError() error {
+	t.WriteHeader(http.StatusOK) // unless the handler has
 	switch {
 	case t.failed != nil:
 		return t.failed
 	case t.open:
 		t.flush()
-	case t.got.Status != 0 && t.got.whole():
+	case t.got.whole():
 		return t.settle()
 	case t.got.streams():
 		return t.release()
