@@ -54,10 +54,13 @@ func TestWhatARetryGetsFromADeadRun(t *testing.T) {
 		again  bool // the retry runs
 		event  bool // or hears the error as an event
 	}{
-		"nothing happened":        {func(context.Context, http.ResponseWriter, store.Engine) error { return nil }, true, false},
-		"a model was asked":       {func(ctx context.Context, _ http.ResponseWriter, _ store.Engine) error { ask(ctx); return nil }, true, false},
-		"an answer was taken":     {func(ctx context.Context, _ http.ResponseWriter, e store.Engine) error { return holds(ctx, e, "a") }, true, false},
-		"a model's call was held": {func(ctx context.Context, _ http.ResponseWriter, e store.Engine) error { ask(ctx); return holds(ctx, e, "a") }, false, false},
+		"nothing happened":    {func(context.Context, http.ResponseWriter, store.Engine) error { return nil }, true, false},
+		"a model was asked":   {func(ctx context.Context, _ http.ResponseWriter, _ store.Engine) error { ask(ctx); return nil }, true, false},
+		"an answer was taken": {func(ctx context.Context, _ http.ResponseWriter, e store.Engine) error { return holds(ctx, e, "a") }, true, false},
+		"a model's call was held": {func(ctx context.Context, _ http.ResponseWriter, e store.Engine) error {
+			ask(ctx)
+			return holds(ctx, e, "a")
+		}, false, false},
 		"a stream has begun": {func(_ context.Context, w http.ResponseWriter, _ store.Engine) error {
 			w.Header().Set("Content-Type", "text/event-stream")
 			return http.NewResponseController(w).Flush()

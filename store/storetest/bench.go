@@ -20,9 +20,7 @@ func Bench(b *testing.B, e store.Engine) {
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("Commit/callers=%d", callers), func(b *testing.B) {
 			ws := fresh()
-			var n atomic.Int64
-			share(b, callers, func() error {
-				i := n.Add(1)
+			Share(b, callers, func(i int64) error {
 				return e.Commit(context.Background(), ws,
 					store.Put{Create: true, Doc: store.Doc{Kind: "thing", ID: fmt.Sprintf("id%09d", i), Value: value, Index: []store.Index{at("by", "k", i)}}},
 					store.Append{Log: "l", Value: line})
@@ -32,15 +30,15 @@ func Bench(b *testing.B, e store.Engine) {
 	b.Run("Get", func(b *testing.B) {
 		ws := fresh()
 		require.NoError(b, e.Commit(b.Context(), ws, store.Put{Doc: store.Doc{Kind: "thing", ID: "a", Value: value, Index: []store.Index{at("by", "k", 1)}}}))
-		share(b, 1, func() error {
+		Share(b, 1, func(int64) error {
 			_, err := e.Get(context.Background(), ws, "thing", "a")
 			return err
 		})
 	})
 }
 
-// share spreads b.N calls over exactly so many callers.
-func share(b *testing.B, callers int, call func() error) {
+// Share spreads b.N calls, numbered from 1, over exactly so many callers.
+func Share(b *testing.B, callers int, call func(n int64) error) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	var left atomic.Int64
@@ -49,8 +47,8 @@ func share(b *testing.B, callers int, call func() error) {
 	failed := make(chan error, callers)
 	for range callers {
 		all.Go(func() {
-			for left.Add(-1) >= 0 {
-				if err := call(); err != nil {
+			for n := left.Add(-1); n >= 0; n = left.Add(-1) {
+				if err := call(n + 1); err != nil {
 					failed <- err
 					return
 				}
