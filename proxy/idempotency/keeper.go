@@ -19,6 +19,7 @@
 package idempotency
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -62,16 +63,11 @@ func New(o Options) *Keeper {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	for field, value := range map[*time.Duration]time.Duration{
-		&o.Keep: 24 * time.Hour, &o.Outlive: 130 * time.Second, &o.Lease: 5 * time.Second, &o.Poll: 200 * time.Millisecond,
-	} {
-		if *field == 0 {
-			*field = value
-		}
-	}
-	if o.Limit == 0 {
-		o.Limit = 8 << 20
-	}
+	o.Keep = cmp.Or(o.Keep, 24*time.Hour)
+	o.Limit = cmp.Or(o.Limit, 8<<20)
+	o.Outlive = cmp.Or(o.Outlive, 130*time.Second)
+	o.Lease = cmp.Or(o.Lease, 5*time.Second)
+	o.Poll = cmp.Or(o.Poll, 200*time.Millisecond)
 	k := &Keeper{o: o, claims: store.Of[record](o.Engine, "idempotency"), aliases: store.Of[alias](o.Engine, "idempotency_alias")}
 	k.stopped, k.stop = context.WithCancel(context.Background())
 	return k
