@@ -50,7 +50,7 @@ func readKindTable(table string) map[string]wordClass {
 func GuessKind(tool Tool) Kind {
 	var read, write, nounFirst, generic, specific bool
 	joined := false // the word before was "and", "or", "then"
-	for _, w := range nameWords(tool.Name) {
+	for _, w := range NameWords(tool.Name, unicode.IsLetter) {
 		class := kindWords[w]
 		switch {
 		case class&wordWrite != 0, class&wordNoun != 0 && joined:
@@ -86,7 +86,7 @@ func GuessKind(tool Tool) Kind {
 		return KindUnknown
 	}
 	for _, name := range argumentNames(tool) {
-		for _, w := range nameWords(name) {
+		for _, w := range NameWords(name, unicode.IsLetter) {
 			class := kindWords[w]
 			if class&argDanger != 0 || class&argAddress != 0 && (generic || !specific) {
 				return KindUnknown
@@ -99,7 +99,7 @@ func GuessKind(tool Tool) Kind {
 // onlyData: the generic words of a name are those that merely store things, so
 // that the name alone (get_data, query_db) does not make the tool a tunnel.
 func onlyData(name string) bool {
-	for _, w := range nameWords(name) {
+	for _, w := range NameWords(name, unicode.IsLetter) {
 		switch w {
 		case "url", "uri", "http", "https", "api", "shell", "command", "cmd", "sql", "curl", "endpoint", "request", "graphql", "rpc",
 			"bash", "powershell", "terminal":
@@ -114,7 +114,7 @@ func onlyData(name string) bool {
 // A word that may be a noun counts where the description begins with it as a verb
 // ("Posts …", "Update the …").
 func describesWrite(description string) bool {
-	words := nameWords(description)
+	words := NameWords(description, unicode.IsLetter)
 	for i, w := range words {
 		singular := strings.TrimSuffix(w, "s")
 		for _, form := range [...]string{w, singular, strings.TrimSuffix(w, "es"), strings.TrimSuffix(w, "ing"), strings.TrimSuffix(w, "ing") + "e"} {
@@ -156,9 +156,10 @@ func argumentNames(tool Tool) []string {
 	return names
 }
 
-// nameWords splits snake_case, kebab-case, dotted, spaced and camelCase names
-// into lower-case words: "getHTTPStatus2" is get, http, status.
-func nameWords(name string) []string {
+// NameWords splits snake_case, kebab-case, dotted, spaced and camelCase names
+// into lower-case words: "getHTTPStatus2" is get, http, status. in says which
+// characters belong to words.
+func NameWords(name string, in func(rune) bool) []string {
 	var words []string
 	runes := []rune(name)
 	start := -1
@@ -169,7 +170,7 @@ func nameWords(name string) []string {
 		start = -1
 	}
 	for i, r := range runes {
-		if !unicode.IsLetter(r) {
+		if !in(r) {
 			flush(i)
 			continue
 		}

@@ -37,6 +37,19 @@ func (f policyFlags) load(p program) (*config.Config, error) {
 	return cfg, nil
 }
 
+// loadNamed is load for the commands that take the policies' path as an argument
+// too, and need policies to work on.
+func (f policyFlags) loadNamed(p program, path string) (*config.Config, error) {
+	if path != "" {
+		f.Policies = path
+	}
+	cfg, err := f.load(p)
+	if err == nil && cfg.Policies == "" {
+		err = usageError{errors.New("no policies: give a path, or set policies")}
+	}
+	return cfg, err
+}
+
 type policyCheckCommand struct {
 	policyFlags
 	Path string `arg:"" optional:"" help:"Policy file or folder; the same as --policies."`
@@ -44,15 +57,9 @@ type policyCheckCommand struct {
 
 // Run fails if the policies do not load; warnings alone do not fail.
 func (c policyCheckCommand) Run(p program) error {
-	if c.Path != "" {
-		c.Policies = c.Path
-	}
-	cfg, err := c.load(p)
+	cfg, err := c.loadNamed(p, c.Path)
 	if err != nil {
 		return err
-	}
-	if cfg.Policies == "" {
-		return usageError{errors.New("no policies: give a path, or set policies")}
 	}
 	opts, err := policyOptions(cfg)
 	if err != nil {

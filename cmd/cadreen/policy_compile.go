@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -22,15 +21,9 @@ type policyCompileCommand struct {
 // Run compiles every condition that has no CEL of its own and writes
 // policies.lock. Where one of them does not compile, nothing is written.
 func (c policyCompileCommand) Run(p program) error {
-	if c.Path != "" {
-		c.Policies = c.Path
-	}
-	cfg, err := c.load(p)
+	cfg, err := c.loadNamed(p, c.Path)
 	if err != nil {
 		return err
-	}
-	if cfg.Policies == "" {
-		return usageError{errors.New("no policies: give a path, or set policies")}
 	}
 	tools, err := readTools(c.Tools)
 	if err != nil {

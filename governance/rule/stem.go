@@ -3,34 +3,13 @@ package rule
 import (
 	"strings"
 	"unicode"
+
+	"cadreen/governance"
 )
 
-// nameWords splits snake_case, kebab-case, dotted and camelCase names, and plain
-// text, into lower-case words.
+// nameWords are the lower-case words of a name or of plain text; numbers count.
 func nameWords(name string) []string {
-	var words []string
-	runes := []rune(name)
-	start := -1
-	flush := func(end int) {
-		if start >= 0 {
-			words = append(words, strings.ToLower(string(runes[start:end])))
-		}
-		start = -1
-	}
-	for i, r := range runes {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
-			flush(i)
-			continue
-		}
-		if start >= 0 && unicode.IsUpper(r) && (unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
-			flush(i)
-		}
-		if start < 0 {
-			start = i
-		}
-	}
-	flush(len(runes))
-	return words
+	return governance.NameWords(name, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 }
 
 // stems of the words of a text.
