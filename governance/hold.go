@@ -37,6 +37,7 @@ const (
 	ChannelSweep   = "sweep"   // the time ran out
 	ChannelAsk     = "ask"     // a newer question took the place
 	ChannelErasure = "erasure" // the argument bytes are gone
+	ChannelCommand = "command" // the command line, on the store itself
 )
 
 // byPolicy is the resolver of what nobody but the policies decided.

@@ -10,8 +10,10 @@ import (
 	"cadreen/store"
 )
 
-// RecordLog is the append-only log of every decision, answer and release of a
-// workspace. Its entries are Records as JSON.
+// RecordLog is the append-only log of every decision, answer, release and policy
+// change of a workspace; changes of keys stand in that of store.System, where the
+// keys are. Its entries are Records as JSON. What is in it is sealed by the audit
+// chain (intelligence/audit), so nothing may be appended to it but Records.
 const RecordLog = "records"
 
 // Record is one line of the decision log: what happened to one call, or to a
@@ -50,6 +52,12 @@ type Record struct {
 	Resolver   string    `json:"resolver,omitempty"` // who: a principal, or "policy"; nobody for a time-out
 	Channel    string    `json:"channel,omitempty"`  // one of the Channel… words
 	Reason     string    `json:"reason,omitempty"`
+	// Of a change of a policy or a key: which, and what it is from now on.
+	Subject        string   `json:"subject,omitempty"`         // its id
+	SubjectName    string   `json:"subject_name,omitempty"`    // as people call it
+	SubjectVersion int      `json:"subject_version,omitempty"` // of a policy
+	SubjectDigest  string   `json:"subject_digest,omitempty"`  // of a policy's text
+	Roles          []string `json:"roles,omitempty"`           // of a key
 }
 
 // Events of a Record.
@@ -63,6 +71,14 @@ const (
 	EventSupersede  = "supersede"  // the requester went on without answering
 	EventCancel     = "cancel"     // a hold was taken back, or its bytes are gone
 	EventEscalation = "escalation" // a reviewer decided or asked, or the requester replied
+
+	EventPolicyCreate  = "policy_create"  // a draft was made
+	EventPolicyChange  = "policy_change"  // a draft or the name of a policy was changed
+	EventPolicyConfirm = "policy_confirm" // a version became active
+	EventPolicyRetire  = "policy_retire"  // a policy enforces nothing from now on
+
+	EventKeyCreate = "key_create" // an API key was made
+	EventKeyRevoke = "key_revoke" // an API key was revoked
 )
 
 func (t *Turn) record(call Call, cd CallDecision) Record {
@@ -91,7 +107,10 @@ func (h *Hold) itemRecord(event string, it Item, at time.Time) Record {
 	return r
 }
 
-// appendRecord is the step that writes a record.
+// AppendRecord is the step that writes a record, for the same Commit as what it
+// tells of. The record's id is made here.
+func AppendRecord(r Record) (store.Op, error) { return appendRecord(r) }
+
 func appendRecord(r Record) (store.Op, error) {
 	r.ID = "rec_" + ulid.Make().String()
 	r.Fired = withoutArguments(r.Fired)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"cadreen/governance"
 	"cadreen/store"
 )
 
@@ -67,7 +68,11 @@ func (r *Ring) create(ctx context.Context, t Template, more ...store.Op) (string
 	if err != nil {
 		return "", Record{}, err
 	}
-	if err := r.engine.Commit(ctx, store.System, append(more, store.Put{Doc: doc, Create: true})...); err != nil {
+	line, err := changed(governance.EventKeyCreate, rec, now)
+	if err != nil {
+		return "", Record{}, err
+	}
+	if err := r.engine.Commit(ctx, store.System, append(more, store.Put{Doc: doc, Create: true}, line)...); err != nil {
 		return "", Record{}, err
 	}
 	r.memory.stale()
@@ -116,7 +121,11 @@ func (r *Ring) Revoke(ctx context.Context, id string) (Record, error) {
 		if err != nil {
 			return Record{}, err
 		}
-		err = r.engine.Commit(ctx, store.System, store.Put{Doc: doc, IfVersion: docs[0].Version})
+		line, err := changed(governance.EventKeyRevoke, rec, now)
+		if err != nil {
+			return Record{}, err
+		}
+		err = r.engine.Commit(ctx, store.System, store.Put{Doc: doc, IfVersion: docs[0].Version}, line)
 		if errors.Is(err, store.ErrConflict) {
 			continue // somebody else revoked it: read what they wrote
 		}
@@ -125,6 +134,13 @@ func (r *Ring) Revoke(ctx context.Context, id string) (Record, error) {
 		}
 		return rec, err
 	}
+}
+
+// changed is the step that records a change of a key for the audit. Who did it is
+// whoever may write to the store: keys are made and revoked on the command line.
+func changed(event string, rec Record, at time.Time) (store.Op, error) {
+	return governance.AppendRecord(governance.Record{Event: event, Workspace: rec.Workspace, Subject: rec.ID,
+		SubjectName: rec.Name, Roles: rec.Roles, At: at, Channel: governance.ChannelCommand})
 }
 
 func document(sum string, rec Record) (store.Doc, error) {
