@@ -1,5 +1,5 @@
 // Package tools knows what may be called: the catalogue of tools that a request
-// offers.
+// offers, and the memory of what a workspace's requests offered.
 //
 // What does not live here: whether a call may go out (governance), and how a
 // tool is spelled on the wire (proxy/openai). Tools that run on the server do

@@ -19,6 +19,7 @@ import (
 	"cadreen/proxy/idempotency"
 	"cadreen/proxy/keys"
 	"cadreen/store"
+	"cadreen/tools"
 )
 
 // Main is the running program. The zero value of every field but Config is its
@@ -42,6 +43,7 @@ type Main struct {
 	server   *proxy.Server
 	engine   store.Engine
 	backend  backend.Backend
+	seen     *tools.Seen
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	failed   chan error
@@ -83,6 +85,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		ReleaseAllowed: m.Config.Batch == "release_allowed",
 		Logger:         m.log,
 	})
+	m.seen = tools.NewSeen(m.engine, m.log)
 	m.server = m.newServer(desk, policies, ring)
 	// Listen before the first key is made: a port that is taken must not cost it.
 	if m.listener, err = net.Listen("tcp", m.Config.Listen); err != nil {
@@ -93,6 +96,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	}
 	m.work.Go(func() { desk.Run(background) })
 	m.work.Go(func() { ring.Run(background) })
+	m.work.Go(func() { m.seen.Run(background) })
 	m.work.Go(func() { m.watchPolicies(background, policies) })
 	m.work.Go(func() { m.failed <- m.server.Serve(m.listener) })
 	m.greet()
@@ -161,7 +165,7 @@ func (m *Main) setDefaults() {
 func (m *Main) newServer(desk *governance.Desk, decider governance.Decider, ring *keys.Ring) *proxy.Server {
 	c := m.Config
 	handler := chat.New(chat.Options{
-		Backend: m.backend, Desk: desk, Decider: decider, Logger: m.log,
+		Backend: m.backend, Desk: desk, Decider: decider, Seen: m.seen, Logger: m.log,
 		Now: func() time.Time { return time.Now().Add(m.Offset()) },
 		Settings: chat.Settings{
 			Model:               c.Backend.Model,

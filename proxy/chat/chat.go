@@ -46,6 +46,15 @@ type Options struct {
 	Settings Settings
 	Logger   *slog.Logger
 	Now      func() time.Time // nil means time.Now
+	// Seen hears what tools requests offer, when they have been answered; nil
+	// means nobody.
+	Seen ToolsSeen
+}
+
+// ToolsSeen takes notice of what a request offered. raw yields the bytes that its
+// tools are spelled in; offered is called only where they are new.
+type ToolsSeen interface {
+	Note(workspace string, now time.Time, raw func(yield func([]byte)), offered func() map[string]governance.Tool)
 }
 
 // Caller is who asks, as the server verified it.

@@ -50,6 +50,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	if err := h.hosted(t); err != nil {
 		return err
 	}
+	defer h.seen(t)
 
 	// Which conversation, and is the last message the answer to a held call? An
 	// answer releases or refuses from the stored bytes and stops here.
@@ -80,6 +81,18 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 		again, err = h.reply(ctx, w, r.Header, t, id)
 	}
 	return err
+}
+
+// seen tells what tools were offered, behind the answer.
+func (h *Handler) seen(t *turn) {
+	if h.o.Seen == nil || len(t.req.Tools) == 0 {
+		return
+	}
+	h.o.Seen.Note(t.caller.Workspace, h.o.Now(), func(yield func([]byte)) {
+		for i := range t.req.Tools {
+			yield(t.req.Tools[i].Span.Of(t.req.Body))
+		}
+	}, func() map[string]governance.Tool { return t.tools().ByName() })
 }
 
 // model sends the turn's body to the model.
