@@ -11,7 +11,7 @@ import (
 func TestOfferedToolsAreSeen(t *testing.T) {
 	onBothStores(t, func(t *testing.T, storeURL string) {
 		p := start(t, setup{store: storeURL})
-		p.post(`{"model":"m","messages":[{"role":"user","content":"hello"}],"tools":[`+refundTool+`]}`)
+		p.post(`{"model":"m","messages":[{"role":"user","content":"hello"}],"tools":[` + refundTool + `]}`)
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 			tools, err := p.main.seen.Tools(t.Context(), "shop")
 			require.NoError(t, err)
