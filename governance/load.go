@@ -27,7 +27,7 @@ func LoadFiles(path string) ([]Policy, error) {
 	var pinned map[string]Pin
 	var problem error
 	if lock != "" {
-		pinned, problem = readLock(lock)
+		pinned, problem = ReadLock(lock)
 	}
 	policies, err := loadWith(path, &reader{pinned: pinned})
 	if err := errors.Join(problem, err); err != nil {

@@ -28,6 +28,68 @@ type Pin struct {
 	When      []Line   // an Effect of 0 is the rule's
 	Unless    string   // holds beside the rule's own
 	Mode      Mode     // Shadow, or "" for the rule's
+	// Answers are what its author said to questions about the condition, by the
+	// question's id. They are kept so that compiling again asks nothing twice.
+	Answers map[string]string
+}
+
+// PinConflict is why a pin does not go with the rule its condition stands in.
+type PinConflict struct {
+	Field        string // the rule's, "" for all of it
+	Problem, Fix string
+}
+
+func (e *PinConflict) Error() string { return e.Problem }
+
+// Apply gives a rule what its condition means. What the rule says itself stands:
+// its tools, its `unless` beside the sentence's, and whatever its only line, with an
+// empty If, says of every line. The error is a *PinConflict.
+func (p Pin) Apply(r Rule) (Rule, error) {
+	var every Line
+	if len(r.When) > 0 {
+		every = r.When[0]
+	}
+	r.When = nil
+	for _, pinned := range p.When {
+		l := every
+		l.If = pinned.If
+		switch {
+		case pinned.Effect == 0 && every.Effect == 0:
+			return r, &PinConflict{"", "the rule has no effect", "add `effect:`, or say it in the condition"}
+		case pinned.Effect != 0 && every.Effect != 0 && every.Effect != pinned.Effect:
+			return r, &PinConflict{"effect", fmt.Sprintf("the condition says %s and `effect` says %s", pinned.Effect, every.Effect), "leave `effect` out"}
+		case pinned.Effect != 0:
+			l.Effect = pinned.Effect
+		}
+		if pinned.To != "" && every.To != "" && pinned.To != every.To {
+			return r, &PinConflict{"", fmt.Sprintf("the condition says %s and `to` says %s", pinned.To, every.To), "leave `to` out"}
+		}
+		switch {
+		case l.Effect != Escalate:
+			l.To = ""
+		case l.To == "":
+			l.To = pinned.To
+		}
+		r.When = append(r.When, l)
+	}
+	if len(r.Tools) == 0 {
+		r.Tools = slices.Clone(p.Tools)
+	}
+	switch {
+	case r.Unless == "":
+		r.Unless = p.Unless
+	case p.Unless != "":
+		r.Unless = "(" + r.Unless + ") || (" + p.Unless + ")"
+	}
+	if p.Mode == Shadow {
+		if r.Mode == Enforce {
+			return r, &PinConflict{"", "the condition says to log only and `mode` says enforce", "leave one out"}
+		}
+		if r.Mode == "" {
+			r.Mode = Shadow
+		}
+	}
+	return r, nil
 }
 
 // ConditionHash is the key of a condition in policies.lock: the hexadecimal
@@ -63,12 +125,13 @@ func LoadPinned(path string, pins []Pin) ([]Policy, error) {
 
 // lockedPin is a Pin as it stands in the file.
 type lockedPin struct {
-	Condition string       `yaml:"condition"`
-	Means     string       `yaml:"means,omitempty"`
-	Tools     []string     `yaml:"tools,omitempty,flow"`
-	When      []lockedLine `yaml:"when"`
-	Unless    string       `yaml:"unless,omitempty"`
-	Mode      Mode         `yaml:"mode,omitempty"`
+	Condition string            `yaml:"condition"`
+	Means     string            `yaml:"means,omitempty"`
+	Tools     []string          `yaml:"tools,omitempty,flow"`
+	When      []lockedLine      `yaml:"when"`
+	Unless    string            `yaml:"unless,omitempty"`
+	Mode      Mode              `yaml:"mode,omitempty"`
+	Answers   map[string]string `yaml:"answers,omitempty"`
 }
 
 type lockedLine struct {
@@ -88,7 +151,7 @@ func EncodeLock(pins []Pin) ([]byte, error) {
 			continue
 		}
 		seen[hash] = true
-		locked := lockedPin{Condition: strings.TrimSpace(p.Condition), Means: p.ReadBack, Tools: p.Tools, Unless: p.Unless, Mode: p.Mode}
+		locked := lockedPin{Condition: strings.TrimSpace(p.Condition), Means: p.ReadBack, Tools: p.Tools, Unless: p.Unless, Mode: p.Mode, Answers: p.Answers}
 		for _, l := range p.When {
 			line := lockedLine{If: l.If, To: l.To}
 			if l.Effect != 0 {
@@ -130,7 +193,9 @@ func WriteLock(file string, pins []Pin) error {
 	return os.Rename(temporary.Name(), file)
 }
 
-func readLock(file string) (map[string]Pin, error) {
+// ReadLock reads a lock file: pins by ConditionHash. A file that is not there is
+// fs.ErrNotExist.
+func ReadLock(file string) (map[string]Pin, error) {
 	text, err := readPolicyFile(file)
 	if err != nil {
 		return nil, err
@@ -181,8 +246,13 @@ func (r *reader) pin(m entry) Pin {
 			if p.Mode = Mode(r.text(e.value)); p.Mode != Shadow {
 				r.complain(e.value, fmt.Sprintf("unknown mode %.40q", e.value.Value), "use shadow, or leave it out")
 			}
+		case "answers":
+			p.Answers = map[string]string{}
+			for _, a := range r.members(e.value) {
+				p.Answers[a.key] = r.text(a.value)
+			}
 		default:
-			r.unknown(e, "a pinned condition", "condition", "means", "tools", "when", "unless", "mode")
+			r.unknown(e, "a pinned condition", "condition", "means", "tools", "when", "unless", "mode", "answers")
 		}
 	}
 	if len(p.When) == 0 {
@@ -220,47 +290,20 @@ func (r *reader) pinnedLines(rule *yaml.Node, every Line, effect *yaml.Node, int
 		r.complain(rule, "the condition has no CEL", "write `when`, or run `cadreen policy compile` to add it to "+LockFile)
 		return nil
 	}
-	var lines []Line
-	for _, pinned := range pin.When {
-		l := every
-		l.If = pinned.If
-		switch {
-		case pinned.Effect == 0 && effect == nil:
-			r.complain(rule, "the rule has no effect", "add `effect:`, or say it in the condition")
-		case pinned.Effect != 0 && effect != nil && every.Effect != pinned.Effect:
-			r.complain(effect, fmt.Sprintf("the condition says %s and `effect` says %s", pinned.Effect, every.Effect), "leave `effect` out")
-		case pinned.Effect != 0:
-			l.Effect = pinned.Effect
+	given := *into
+	given.When = []Line{every}
+	applied, err := pin.Apply(given)
+	var conflict *PinConflict
+	if errors.As(err, &conflict) {
+		at := rule
+		if conflict.Field == "effect" && effect != nil {
+			at = effect
 		}
-		if pinned.To != "" && every.To != "" && pinned.To != every.To {
-			r.complain(rule, fmt.Sprintf("the condition says %s and `to` says %s", pinned.To, every.To), "leave `to` out")
-		}
-		switch {
-		case l.Effect != Escalate:
-			l.To = ""
-		case l.To == "":
-			l.To = pinned.To
-		}
-		lines = append(lines, l)
+		r.complain(at, conflict.Problem, conflict.Fix)
+		return nil
 	}
-	if len(into.Tools) == 0 {
-		into.Tools = slices.Clone(pin.Tools)
-	}
-	switch {
-	case into.Unless == "":
-		into.Unless = pin.Unless
-	case pin.Unless != "":
-		into.Unless = "(" + into.Unless + ") || (" + pin.Unless + ")"
-	}
-	if pin.Mode == Shadow {
-		if into.Mode == Enforce {
-			r.complain(rule, "the condition says to log only and `mode` says enforce", "leave one out")
-		}
-		if into.Mode == "" {
-			into.Mode = Shadow
-		}
-	}
-	return lines
+	*into = applied
+	return applied.When
 }
 
 // MatchTool says whether a rule's pattern, a name or a glob, covers a tool's name.

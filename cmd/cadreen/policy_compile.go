@@ -77,7 +77,9 @@ type compilation struct {
 	tools     []governance.Tool
 	evaluator governance.Evaluator
 	report    *governance.Report
-	pins      []governance.Pin
+	// answers to questions, by the hash of the condition they are about
+	answers map[string]rule.Answers
+	pins    []governance.Pin
 }
 
 // compile one rule's condition: print what it means and keep it, or say why not.
@@ -85,37 +87,20 @@ func (c *compilation) compile(policy governance.Policy, r governance.Rule) {
 	complain := func(problem, fix string) {
 		c.report.AddErrors(&governance.LoadError{File: policy.Source, Line: r.Line, Problem: fmt.Sprintf("rule %q: %s", r.ID, problem), Fix: fix})
 	}
-	result, err := rule.CompileRule(r, c.tools)
 	tools := slices.DeleteFunc(slices.Clone(c.tools), func(t governance.Tool) bool { return !rule.Covers(r.Tools, t.Name) })
-	if err != nil {
+	result := rule.CompileRule(r, c.tools, c.answers[governance.ConditionHash(r.Condition)])
+	if !result.OK() {
 		fix := ""
 		if len(tools) == 0 {
 			fix = "no tools are known for this rule: name them with --tools FILE"
 		}
-		complain(err.Error(), fix)
+		complain(result.Err().Error(), fix)
 		return
 	}
-	for _, q := range result.Questions {
-		text := q.Text
-		if len(q.Options) > 0 {
-			text += " [" + strings.Join(q.Options, ", ") + "]"
-		}
-		complain(text, "")
-	}
-	if len(result.Questions) > 0 {
+	if !c.typed(result.Rule, tools, complain) {
 		return
 	}
-	if len(r.Tools) > 0 && slices.ContainsFunc(tools, func(t governance.Tool) bool { return !rule.Covers(result.Tools, t.Name) }) {
-		complain(fmt.Sprintf("`tools` covers more than the condition speaks of, which is %s", strings.Join(result.Tools, ", ")), "leave `tools` out, or name the same")
-		return
-	}
-	if !c.typed(result, tools, complain) {
-		return
-	}
-	pin := governance.Pin{Condition: r.Condition, ReadBack: result.ReadBack, Tools: result.Tools, When: result.When, Unless: result.Unless}
-	if result.Mode == governance.Shadow {
-		pin.Mode = governance.Shadow
-	}
+	pin := result.Pin()
 	if i := slices.IndexFunc(c.pins, func(other governance.Pin) bool {
 		return governance.ConditionHash(other.Condition) == governance.ConditionHash(pin.Condition)
 	}); i >= 0 {
@@ -125,21 +110,21 @@ func (c *compilation) compile(policy governance.Policy, r governance.Rule) {
 		return
 	}
 	c.pins = append(c.pins, pin)
-	c.print(r, result)
+	c.print(pin, r.ID)
 }
 
 // typed checks every expression against the schema of every tool it is for.
-func (c *compilation) typed(result rule.Result, tools []governance.Tool, complain func(problem, fix string)) bool {
-	expressions := make([]string, 0, len(result.When)+1)
-	for _, l := range result.When {
+func (c *compilation) typed(r governance.Rule, tools []governance.Tool, complain func(problem, fix string)) bool {
+	expressions := make([]string, 0, len(r.When)+1)
+	for _, l := range r.When {
 		expressions = append(expressions, l.If)
 	}
-	if result.Unless != "" {
-		expressions = append(expressions, result.Unless)
+	if r.Unless != "" {
+		expressions = append(expressions, r.Unless)
 	}
 	ok := true
 	for _, t := range tools {
-		if !rule.Covers(result.Tools, t.Name) {
+		if !rule.Covers(r.Tools, t.Name) {
 			continue
 		}
 		for _, e := range expressions {
@@ -152,22 +137,22 @@ func (c *compilation) typed(result rule.Result, tools []governance.Tool, complai
 	return ok
 }
 
-func (c *compilation) print(r governance.Rule, result rule.Result) {
-	fmt.Fprintf(c.Stdout, "%s: %s\n", r.ID, strings.TrimSpace(r.Condition))
-	if len(result.Tools) > 0 {
-		fmt.Fprintf(c.Stdout, "  tools   %s\n", strings.Join(result.Tools, ", "))
+func (c *compilation) print(pin governance.Pin, id string) {
+	fmt.Fprintf(c.Stdout, "%s: %s\n", id, strings.TrimSpace(pin.Condition))
+	if len(pin.Tools) > 0 {
+		fmt.Fprintf(c.Stdout, "  tools   %s\n", strings.Join(pin.Tools, ", "))
 	}
-	for _, l := range result.When {
+	for _, l := range pin.When {
 		effect := l.Effect.String()
 		if l.To != "" {
 			effect += " to " + l.To
 		}
 		fmt.Fprintf(c.Stdout, "  when    %s → %s\n", l.If, effect)
 	}
-	if result.Unless != "" {
-		fmt.Fprintf(c.Stdout, "  unless  %s\n", result.Unless)
+	if pin.Unless != "" {
+		fmt.Fprintf(c.Stdout, "  unless  %s\n", pin.Unless)
 	}
-	fmt.Fprintf(c.Stdout, "  means   %s\n", result.ReadBack)
+	fmt.Fprintf(c.Stdout, "  means   %s\n", pin.ReadBack)
 }
 
 func samePin(a, b governance.Pin) bool {

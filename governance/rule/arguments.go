@@ -95,7 +95,7 @@ func (c *compiler) target(tools []*tool, one term, what string, fits func(*argum
 		switch {
 		case len(list) == 0:
 			if len(tools) > 1 {
-				ask(fmt.Sprintf("%s has no argument for %q. Write a rule of its own for it.", t.Name, c.text(one.place)), names(tools)...)
+				c.problem("%s has no argument for %q. Write a rule of its own for it.", t.Name, c.text(one.place))
 			}
 			c.notUnderstood(one.place)
 		case len(list) > 1:
@@ -103,9 +103,15 @@ func (c *compiler) target(tools []*tool, one term, what string, fits func(*argum
 			for i, a := range list {
 				options[i] = a.name
 			}
-			ask(fmt.Sprintf("Which argument of %s is %q about? Name it: \"with %s %s\".", t.Name, c.text(one.place), list[0].name, what), options...)
-		case found != nil && (found.name != list[0].name || found.kind != list[0].kind || found.unit != list[0].unit):
-			ask(fmt.Sprintf("%s has %s and %s has %s: write a rule for each.", owner.Name, found.name, t.Name, list[0].name), owner.Name, t.Name)
+			kind := "argument"
+			if len(tools) > 1 {
+				kind += "-of-" + t.Name
+			}
+			chosen := c.ask(kind, one.place, fmt.Sprintf("Which argument of %s is %q about?", t.Name, c.text(one.place)), options...)
+			list = list[slices.Index(options, chosen):][:1]
+		}
+		if found != nil && (found.name != list[0].name || found.kind != list[0].kind || found.unit != list[0].unit) {
+			c.problem("%s has %s and %s has %s: write a rule for each.", owner.Name, found.name, t.Name, list[0].name)
 		}
 		found, owner = list[0], t
 	}

@@ -2,7 +2,6 @@ package rule
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 
 	"cadreen/governance"
@@ -29,7 +28,7 @@ func (c *compiler) rule(clauses []*clause, leading *terms) Result {
 	for i, k := range clauses {
 		if k.shadow {
 			if mode = governance.Shadow; !alone {
-				ask("\"" + c.text(k.effectAt) + "\" is said of a part of the rule only. Write a rule of its own for it.")
+				c.problem("%q is said of a part of the rule only. Write a rule of its own for it.", c.text(k.effectAt))
 			}
 		}
 		b := &binding{compiler: c, clause: k, tools: tools, zone: zone}
@@ -43,7 +42,11 @@ func (c *compiler) rule(clauses []*clause, leading *terms) Result {
 		if exceptions != nil && len(exceptions.list) > 0 {
 			switch {
 			case i == len(clauses)-1 && !alone:
-				ask("Does the exception at the end count for all of it, or for the last part only? Put it first (\"Unless …, refunds …\") for all, or write two rules.")
+				if c.ask("exception", k.exceptions.list[0].place, "Does the exception at the end count for all of it, or for the last part only?", "all of it", "the last part") == "all of it" {
+					leading = k.exceptions
+				} else {
+					made.when = both(made.when, negate(exception))
+				}
 			case alone && made.effect != governance.Allow:
 				unless = exception
 			default:
@@ -68,21 +71,24 @@ func (c *compiler) rule(clauses []*clause, leading *terms) Result {
 	slices.SortStableFunc(outcomes, func(a, b outcome) int { return cmp.Compare(b.effect, a.effect) })
 	for _, o := range outcomes[:len(outcomes)-1] {
 		if _, ok := o.when.(always); ok {
-			ask("\"" + effectWords(o) + "\" is said of every call, so that the rest of the sentence never counts. What is it said of?")
+			c.problem("%q is said of every call, so that the rest of the sentence never counts. What is it said of?", effectWords(o))
 		}
 	}
 	return c.result(patterns, outcomes, unless, mode)
 }
 
 func (c *compiler) result(patterns []string, outcomes []outcome, unless condition, mode governance.Mode) Result {
-	r := Result{Tools: patterns, Mode: mode, ReadBack: c.readBack(patterns, outcomes, unless, mode)}
+	pin := governance.Pin{Condition: c.sentence, Tools: patterns, ReadBack: c.readBack(patterns, outcomes, unless, mode)}
+	if mode == governance.Shadow {
+		pin.Mode = mode
+	}
 	for _, o := range outcomes {
-		r.When = append(r.When, governance.Line{If: o.when.cel(), Effect: o.effect, To: o.to})
+		pin.When = append(pin.When, governance.Line{If: o.when.cel(), Effect: o.effect, To: o.to})
 	}
 	if unless != nil {
-		r.Unless = unless.cel()
+		pin.Unless = unless.cel()
 	}
-	return r
+	return c.finish(pin)
 }
 
 // outcome of one clause without its exceptions.
@@ -93,7 +99,7 @@ func (c *compiler) outcome(b *binding, k *clause, conditions, only *terms) outco
 			c.notUnderstood(k.place)
 		}
 		if only.or+only.and == 0 && slices.ContainsFunc(only.list, func(t term) bool { return len(only.list) > 1 && t.item.Hours == nil && t.item.Days == nil }) {
-			ask("What is \"only\" said of? Put the other conditions before \"only\", or join them with \"and\".")
+			c.problem("What is \"only\" said of? Put the other conditions before \"only\", or join them with \"and\".")
 		}
 		behind := b.bind(only)
 		if k.effect == 0 || k.effect == governance.Allow && !k.shadow {
@@ -106,10 +112,16 @@ func (c *compiler) outcome(b *binding, k *clause, conditions, only *terms) outco
 	}
 	if made.effect == 0 {
 		if made.effect = c.effect(); made.effect == 0 {
-			ask("What should happen: ask the requester, escalate to a reviewer, block, allow, or log only?", "ask first", "needs a reviewer", "block", "allow", "log only")
+			made.effect = c.askEffect(k)
 		}
 	}
 	return made
+}
+
+// askEffect asks what a clause that names no effect is for.
+func (c *compiler) askEffect(k *clause) governance.Verdict {
+	verdicts := map[string]governance.Verdict{"ask the requester": governance.Confirm, "escalate to a reviewer": governance.Escalate, "block": governance.Block, "allow": governance.Allow}
+	return verdicts[c.ask("effect", k.place, "What should happen then?", "ask the requester", "escalate to a reviewer", "block", "allow")]
 }
 
 // otherwise: the rest of what was said before.
@@ -119,7 +131,7 @@ func (c *compiler) otherwise(k *clause, before []outcome, clauses []*clause) []o
 	}
 	if last := clauses[len(clauses)-1]; last.only != nil && before[len(before)-1].effect == governance.Block {
 		if len(before) > 1 {
-			ask("\"" + c.text(k.place) + "\" stands behind several parts: of which is it the rest? Write a rule for each.")
+			c.problem("%q stands behind several parts: of which is it the rest? Write a rule for each.", c.text(k.place))
 		}
 		before[0].effect, before[0].to = k.effect, k.to
 		return before
@@ -147,7 +159,7 @@ func (c *compiler) scope(clauses []*clause, leading *terms) (patterns []string, 
 		}
 		p, found := c.toolsOf(k)
 		if said && !slices.Equal(found, tools) {
-			ask("The sentence speaks of different tools. Write a rule for each.", append(names(tools), names(found)...)...)
+			c.problem("The sentence speaks of different tools (%s). Write a rule for each.", list(unique(append(names(tools), names(found)...)), "and"))
 		}
 		patterns, tools, said = p, found, true
 	}
@@ -160,7 +172,7 @@ func (c *compiler) scope(clauses []*clause, leading *terms) (patterns []string, 
 	}
 	left := slices.DeleteFunc(slices.Clone(tools), func(t *tool) bool { return slices.Contains(excluded, t) })
 	if len(left) == 0 || len(left)+len(excluded) != len(tools) {
-		ask("Which tools are left when the exception is taken out? Write their names into the sentence.", names(tools)...)
+		c.problem("Which tools are left when the exception is taken out? Write their names into the sentence.")
 	}
 	return names(left), left
 }
@@ -200,11 +212,11 @@ func (c *compiler) implied(clauses []*clause, leading *terms, excluded []*tool) 
 		}
 	}
 	if len(excluded) > 0 {
-		ask("From which tools is the exception taken out? Name them, such as a glob or \"all deletes\".")
+		c.problem("From which tools is the exception taken out? Name them, such as a glob or \"all deletes\".")
 	}
 	if len(about) == 0 {
 		if k := clauses[0]; !k.any && len(k.conditions.list) == 0 && k.only == nil && len(c.given.Tools) == 0 {
-			ask("Of which tools is this said? Name them, or write \"all calls\".")
+			c.problem("Of which tools is this said? Name them, or write \"all calls\".")
 		}
 		return c.given.Tools, nil
 	}
@@ -240,8 +252,7 @@ func notIn(bind func()) (missing bool) {
 			if !ok {
 				panic(r)
 			}
-			var words *NotUnderstood
-			missing = errors.As(stop.err, &words)
+			missing = len(stop.unknown) > 0
 		}
 	}()
 	bind()

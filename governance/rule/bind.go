@@ -22,7 +22,7 @@ func (b *binding) bind(t *terms) condition {
 		return always{}
 	}
 	if t.or > 0 && t.or != len(t.list)-1 {
-		ask("\"and\" and \"or\" stand together: which belongs to which? Write two sentences.")
+		b.problem("\"and\" and \"or\" stand together: which belongs to which? Write two sentences.")
 	}
 	var conditions []condition
 	times := 0
@@ -33,7 +33,7 @@ func (b *binding) bind(t *terms) condition {
 		}
 	}
 	if times > 1 && t.and > 0 {
-		ask("Should both times hold, or either of them? Write \"or\", or leave \"and\" out.")
+		b.problem("Should both times hold, or either of them? Write \"or\", or leave \"and\" out.")
 	}
 	if t.or > 0 {
 		return some(conditions)
@@ -51,7 +51,7 @@ func (b *binding) filter(t *terms) *terms {
 		switch {
 		case one.item.Zone != "":
 			if b.zone != "" && b.zone != one.item.Zone {
-				ask("Which time zone is meant?", b.zone, one.item.Zone)
+				b.problem("Which time zone is meant, %s or %s?", b.zone, one.item.Zone)
 			}
 			b.zone = one.item.Zone
 		case one.item.AnyMoney:
@@ -168,14 +168,16 @@ func (b *binding) compare(one term) condition {
 		if !less(low.value, high.value) {
 			b.notUnderstood(one.place)
 		}
-		return all{low, high}
+		return both(low, high, b.currencyOf(one, low, p.Low))
 	case p.Least != nil:
 		if p.LeastOp == "" {
 			b.notUnderstood(one.place) // "refunds of $100": which side?
 		}
-		return b.limit(one, p.LeastOp, p.Least)
+		made := b.limit(one, p.LeastOp, p.Least)
+		return both(made, b.currencyOf(one, made, p.Least))
 	}
-	return b.limit(one, p.Op, p.Value)
+	made := b.limit(one, p.Op, p.Value)
+	return both(made, b.currencyOf(one, made, p.Value))
 }
 
 // limit binds one number to an argument, with its unit.
@@ -184,56 +186,83 @@ func (b *binding) limit(one term, op string, n *amountPhrase) compare {
 		return b.figure(one, op, n.Figure)
 	}
 	currency, value, _ := strings.Cut(n.Money, " ")
+	a := b.money(one, currency, value)
+	value = b.inUnitOf(a, one, currency, value)
+	if !exact(value) {
+		b.notUnderstood(one.place)
+	}
+	return compare{argument: a.name, op: op, value: value}
+}
+
+// money finds the argument that holds an amount.
+func (b *binding) money(one term, currency, value string) *argument {
 	fits := func(a *argument) bool {
 		return numeric(a) && (a.unit.currency == "" || currency == "cents" || a.unit.currency == currency)
 	}
 	unnamed := func(t *tool) []*argument {
 		return slices.DeleteFunc(amounts(t), func(a *argument) bool { return !fits(a) })
 	}
-	a := b.target(b.tools, one, "over "+value, fits, unnamed)
-	if a.unit.unclear {
-		ask(fmt.Sprintf("Is %s in whole units or in cents? Its description says both.", a.name), "whole units", "cents")
-	}
-	exactCents := true
-	switch {
-	case currency == "cents" && !a.unit.cents:
-		value = hundredth(value)
-	case currency != "cents" && a.unit.cents:
-		value, exactCents = hundredfold(value)
-	}
-	if !exact(value) || !exactCents {
-		b.notUnderstood(one.place)
-	}
-	b.checkCurrency(one, a, currency)
-	return compare{argument: a.name, op: op, value: value}
+	return b.target(b.tools, one, "over "+value, fits, unnamed)
 }
 
-// checkCurrency: where calls name their currency, "$100" alone does not say
-// whether 100 euros are meant too.
-func (b *binding) checkCurrency(one term, a *argument, currency string) {
-	if currency == "cents" || a.unit.currency != "" {
-		return
+// inUnitOf is an amount in the unit of its argument.
+func (b *binding) inUnitOf(a *argument, one term, currency, value string) string {
+	cents := a.unit.cents
+	if a.unit.unclear {
+		cents = b.ask("unit", one.place, fmt.Sprintf("Is %s in whole units or in cents?", a.name), "whole units", "cents") == "cents"
+	}
+	switch {
+	case currency == "cents" && !cents:
+		return hundredth(value)
+	case currency != "cents" && cents:
+		whole, ok := hundredfold(value)
+		if !ok {
+			b.notUnderstood(one.place)
+		}
+		return whole
+	}
+	return value
+}
+
+// currencyOf asks, where calls name their currency, whether "$100" means 100 euros
+// too. It is nil where that is said or does not matter.
+func (b *binding) currencyOf(one term, made compare, n *amountPhrase) condition {
+	currency, _, _ := strings.Cut(n.Money, " ")
+	if n.Money == "" || currency == "cents" {
+		return nil
 	}
 	for _, t := range b.tools {
-		if len(currencies(t)) == 0 {
+		list := currencies(t)
+		i := slices.IndexFunc(t.arguments, func(a argument) bool { return a.name == made.argument })
+		if len(list) == 0 || i >= 0 && t.arguments[i].unit.currency != "" {
 			continue
 		}
-		for _, list := range []*terms{&b.clause.conditions, b.clause.only} {
-			if list == nil {
-				continue
+		if b.saysCurrency(currency) {
+			return nil
+		}
+		in := "in " + currency
+		if b.ask("currency", one.place, fmt.Sprintf("%s has a currency: does %q mean %s only, or that number in any currency?", t.Name, b.text(one.place), currency), in, "in any currency") != in {
+			return nil
+		}
+		value := valuesPhrase{Values: []*valuePhrase{{Currency: currency}}}
+		return b.values(term{item: &item{Values: &value}, place: one.place})
+	}
+	return nil
+}
+
+// saysCurrency: the clause says which currency is meant, or that any is.
+func (b *binding) saysCurrency(currency string) bool {
+	for _, list := range []*terms{&b.clause.conditions, b.clause.only} {
+		for _, other := range list.all() {
+			if other.item.AnyMoney {
+				return true
 			}
-			for _, other := range list.list {
-				if other.item.AnyMoney {
-					return
-				}
-				if v := other.item.Values; v != nil && !v.Not && len(v.Values) == 1 && v.Values[0].Currency == currency && list.or == 0 {
-					return
-				}
+			if v := other.item.Values; v != nil && !v.Not && len(v.Values) == 1 && v.Values[0].Currency == currency && list.or == 0 {
+				return true
 			}
 		}
-		ask(fmt.Sprintf("%s has a currency: does %q mean %s only, or that number in any currency? Add \"in %s\" or \"in any currency\".", t.Name, b.text(one.place), currency, currency),
-			"in "+currency, "in any currency")
 	}
+	return false
 }
 
 // figure binds a bare number: "more than 5 items", "quantity over 5", "over 100".
@@ -243,7 +272,7 @@ func (b *binding) figure(one term, op, value string) compare {
 		if !b.namesArgument(one.counted) {
 			if len(b.matchTools(one.counted).all()) > 0 {
 				place := span{one.place.from, one.counted.to}
-				panic(stopped{err: &NotInThisVersion{b.words(place), "counts and sums over time"}})
+				b.hinted(place, "in which time? such as \"per day\" or \"in 2 hours\"")
 			}
 			b.notUnderstood(one.counted)
 		}
@@ -253,7 +282,14 @@ func (b *binding) figure(one term, op, value string) compare {
 	fits := func(a *argument) bool { return numeric(a) || a.kind == "array" }
 	a := b.target(b.tools, one, "over "+value, fits, numbers)
 	if a.unit.cents {
-		ask(fmt.Sprintf("%s is in cents: is %s cents meant, or %s whole units? Write the unit: \"%s cents\" or \"$%s\".", a.name, value, value, value, value), value+" cents", "$"+value)
+		inCents := value + " cents"
+		if b.ask("unit", one.place, fmt.Sprintf("%s is in cents: are %s cents meant, or %s whole units?", a.name, value, value), inCents, value+" whole units") != inCents {
+			whole, ok := hundredfold(value)
+			if !ok {
+				b.notUnderstood(one.place)
+			}
+			value = whole
+		}
 	}
 	if !exact(value) {
 		b.notUnderstood(one.place)
@@ -262,10 +298,19 @@ func (b *binding) figure(one term, op, value string) compare {
 }
 
 func (b *binding) needZone(one term) string {
-	if b.zone == "" {
-		ask(fmt.Sprintf("In which time zone is %q? Add one, such as \"Berlin time\" or \"UTC\".", b.text(one.place)))
+	if b.zone != "" {
+		return b.zone
 	}
-	return b.zone
+	q := Question{ID: "zone", Text: fmt.Sprintf("In which time zone is %q?", b.text(one.place)), Options: []string{"UTC"}, Other: "a city, such as Berlin, or the zone's name, such as Europe/Berlin"}
+	return b.answer(q, func(said string) (string, bool) {
+		said = strings.ToLower(strings.TrimSpace(said))
+		for _, spelled := range []string{said, said + " time"} {
+			if e := phrases[spelled]; e.class == "Zone" {
+				return e.value, true
+			}
+		}
+		return "", false
+	})[0]
 }
 
 func (b *binding) hours(one term) condition {
@@ -292,7 +337,7 @@ func (b *binding) hours(one term) condition {
 		b.notUnderstood(one.place)
 	}
 	if made.from > made.to && b.namesDay() {
-		ask(fmt.Sprintf("%q goes over midnight: to which day does the night belong? Write two sentences, one up to midnight and one after it.", b.text(one.place)))
+		b.problem("%q goes over midnight: to which day does the night belong? Write two sentences, one up to midnight and one after it.", b.text(one.place))
 	}
 	if p.Outside {
 		return not{made}

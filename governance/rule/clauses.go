@@ -42,8 +42,6 @@ type term struct {
 	role     string
 }
 
-func (s span) empty() bool { return s.from >= s.to }
-
 // clauses puts phrases together. A break ends a clause that has its effect; what
 // stands between breaks without one belongs to the clause after it, or to the last.
 // leading are the exceptions of "Unless …, " at the beginning: they are for all.
@@ -78,7 +76,7 @@ func (c *compiler) clauses(s *sentence) (list []*clause, leading *terms) {
 		switch {
 		case k.effect != 0 || k.shadow || k.only != nil && otherwise(i+1):
 			if len(waiting) > 0 && len(list) > 0 {
-				ask("Does \"" + c.text(c.segment(slices.Concat(waiting...), false).place) + "\" belong to what stands before it or behind it? Write two sentences.")
+				c.problem("Does %q belong to what stands before it or behind it? Write two sentences.", c.text(c.segment(slices.Concat(waiting...), false).place))
 			}
 			list, waiting = append(list, k), nil
 		case len(list) == 0 && len(waiting) == 0 && i < len(segments)-1 && k.exceptions != nil && len(k.conditions.list) == 0 && len(k.subject) == 0 && !k.any:

@@ -1,7 +1,6 @@
 package rule_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -21,13 +20,14 @@ func TestParaphrasesBecomeTheSameRule(t *testing.T) {
 		{"Send email only to addresses the user gave", "Never send email to an address the user did not give", "Never send an email to an address not given by the user"},
 		{"Refunds on weekends UTC need approval", "On Saturdays and Sundays UTC, refunds need approval"},
 	} {
-		first, err := rule.Compile(same[0], tools(t))
-		require.NoError(t, err)
-		require.Empty(t, first.Questions)
+		first := rule.Compile(same[0], tools(t), nil)
+		require.NoError(t, first.Err())
 		for _, says := range same[1:] {
-			other, err := rule.Compile(says, tools(t))
-			require.NoError(t, err, says)
-			require.Equal(t, first, other, says)
+			other := rule.Compile(says, tools(t), nil)
+			require.NoError(t, other.Err(), says)
+			require.Equal(t, first.ReadBack, other.ReadBack, says)
+			other.Rule.Condition = first.Rule.Condition
+			require.Equal(t, first.Rule, other.Rule, says)
 		}
 	}
 }
@@ -42,34 +42,31 @@ func TestNoSentenceIsReadAsSomethingElse(t *testing.T) {
 		"Refunds over $100 are blocked when the user did not give", "Refunds over $100, $200 need approval", "Refunds need approval, deletes a manager's",
 		"Refunds are allowed and blocked", "Refunds need approval or are blocked", "Unless refunds need approval", "Refunds only only over $100", "Refunds over $100 over need approval",
 	} {
-		result, err := rule.Compile(says, tools(t))
-		if err == nil {
-			require.NotEmpty(t, result.Questions, "%s: %+v", says, result)
-		}
+		result := rule.Compile(says, tools(t), nil)
+		require.Error(t, result.Err(), "%s: %s", says, result.ReadBack)
 	}
 }
 
 func TestARuleBoundsWhatItsSentenceMeans(t *testing.T) {
-	result, err := rule.CompileRule(governance.Rule{Condition: "Over $100", Tools: []string{"process_*"}, When: []governance.Line{{Effect: governance.Confirm}}}, tools(t))
-	require.NoError(t, err)
-	require.Equal(t, []string{"process_*"}, result.Tools)
-	require.Equal(t, []governance.Line{{If: "args.amount > 100", Effect: governance.Confirm}}, result.When)
+	result := rule.CompileRule(governance.Rule{Condition: "Over $100", Tools: []string{"process_*"}, When: []governance.Line{{Effect: governance.Confirm}}}, tools(t), nil)
+	require.NoError(t, result.Err())
+	require.Equal(t, []string{"process_*"}, result.Rule.Tools)
+	require.Equal(t, []governance.Line{{If: "args.amount > 100", Effect: governance.Confirm}}, result.Rule.When)
 
 	// The tool that was called before need not be one of the rule's.
-	result, err = rule.CompileRule(governance.Rule{Condition: "Only after get_order", Tools: []string{"process_refund"}}, tools(t))
-	require.NoError(t, err)
-	require.Equal(t, `!called("get_order")`, result.When[0].If)
-	require.Equal(t, []string{"process_refund"}, result.Tools)
+	result = rule.CompileRule(governance.Rule{Condition: "Only after get_order", Tools: []string{"process_refund"}}, tools(t), nil)
+	require.NoError(t, result.Err())
+	require.Equal(t, `!called("get_order")`, result.Rule.When[0].If)
+	require.Equal(t, []string{"process_refund"}, result.Rule.Tools)
 	require.Contains(t, result.ReadBack, "in every other case allow")
 
-	result, err = rule.CompileRule(governance.Rule{Condition: "Only after get_order", Tools: []string{"process_refund"}, Else: "profile", Unless: `"admin" in requester.roles`}, tools(t))
-	require.NoError(t, err)
+	result = rule.CompileRule(governance.Rule{Condition: "Only after get_order", Tools: []string{"process_refund"}, Else: "profile", Unless: `"admin" in requester.roles`}, tools(t), nil)
+	require.NoError(t, result.Err())
 	require.Contains(t, result.ReadBack, "the profile decides")
 	require.Contains(t, result.ReadBack, `none of this if "admin" in requester.roles`)
 
-	_, err = rule.CompileRule(governance.Rule{Condition: "Never delete orders", Tools: []string{"process_refund"}}, tools(t))
-	var words *rule.NotUnderstood
-	require.ErrorAs(t, err, &words)
+	result = rule.CompileRule(governance.Rule{Condition: "Never delete orders", Tools: []string{"process_refund"}}, tools(t), nil)
+	require.NotEmpty(t, result.Unknown)
 }
 
 func TestArgumentsWithOddNamesAreIndexed(t *testing.T) {
@@ -80,10 +77,9 @@ func TestArgumentsWithOddNamesAreIndexed(t *testing.T) {
 		"pay over $5 needs approval":                       `args["total-amount"] > 5`,
 		"pay to a target the user did not give is blocked": `!from_user(args["in"])`,
 	} {
-		result, err := rule.Compile(says, odd)
-		require.NoError(t, err)
-		require.Empty(t, result.Questions)
-		require.Equal(t, want, result.When[0].If)
+		result := rule.Compile(says, odd, nil)
+		require.NoError(t, result.Err())
+		require.Equal(t, want, result.Rule.When[0].If)
 		_, err = evaluator.Compile(want, odd[0].Schema)
 		require.NoError(t, err)
 	}
@@ -94,21 +90,18 @@ func TestAmountsFollowTheDescription(t *testing.T) {
 		return []governance.Tool{{Type: "function", Name: "pay", Schema: []byte(`{"type":"object","properties":{"amount":{"type":"integer","description":"` + description + `"}}}`)}}
 	}
 	for description, want := range map[string]string{"How much": "args.amount > 5", "In cents": "args.amount > 500", "In minor units": "args.amount > 500", "In US dollars": "args.amount > 5"} {
-		result, err := rule.Compile("pay over $5 needs approval", pay(description))
-		require.NoError(t, err, description)
-		require.Equal(t, want, result.When[0].If, description)
+		result := rule.Compile("pay over $5 needs approval", pay(description), nil)
+		require.NoError(t, result.Err(), description)
+		require.Equal(t, want, result.Rule.When[0].If, description)
 	}
-	result, err := rule.Compile("pay over $5 needs approval", pay("In dollars, not cents"))
-	require.NoError(t, err)
+	result := rule.Compile("pay over $5 needs approval", pay("In dollars, not cents"), nil)
 	require.Contains(t, result.Questions[0].Text, "in whole units or in cents")
-	_, err = rule.Compile("pay over $5 needs approval", pay("In euros"))
-	require.Error(t, err)
+	require.NotEmpty(t, rule.Compile("pay over $5 needs approval", pay("In euros"), nil).Unknown)
 }
 
 func TestALongSentenceIsRefused(t *testing.T) {
-	_, err := rule.Compile(strings.Repeat("refunds ", 300), tools(t))
-	var words *rule.NotUnderstood
-	require.ErrorAs(t, err, &words)
+	result := rule.Compile(strings.Repeat("refunds ", 300), tools(t), nil)
+	require.NotEmpty(t, result.Unknown)
 }
 
 // Whatever is understood is CEL that compiles; whatever is not is named where it stands.
@@ -125,26 +118,20 @@ func FuzzCompile(f *testing.F) {
 	require.NoError(f, err)
 	given := tools(f)
 	f.Fuzz(func(t *testing.T, says string) {
-		result, err := rule.Compile(says, given)
-		var words *rule.NotUnderstood
-		var later *rule.NotInThisVersion
-		switch {
-		case errors.As(err, &words):
-			texts(t, says, words.Words)
-		case errors.As(err, &later):
-			texts(t, says, later.Words)
-		case err != nil:
-			t.Fatal(err)
-		case len(result.Questions) == 0:
-			for _, l := range result.When {
-				if _, err := evaluator.Compile(l.If, nil); err != nil || l.Effect == 0 {
-					t.Fatalf("%q became %+v: %v", says, result, err)
-				}
+		result := rule.Compile(says, given, nil)
+		texts(t, says, result.Unknown)
+		if !result.OK() {
+			return
+		}
+		expressions := []string{result.Rule.Unless}
+		for _, l := range result.Rule.When {
+			if expressions = append(expressions, l.If); l.Effect == 0 {
+				t.Fatalf("%q has no effect: %+v", says, result)
 			}
-			if result.Unless != "" {
-				if _, err := evaluator.Compile(result.Unless, nil); err != nil {
-					t.Fatalf("%q became %+v: %v", says, result, err)
-				}
+		}
+		for _, e := range expressions {
+			if _, err := evaluator.Compile(e, nil); err != nil && e != "" {
+				t.Fatalf("%q became %+v: %v", says, result, err)
 			}
 		}
 	})
@@ -153,7 +140,7 @@ func FuzzCompile(f *testing.F) {
 func BenchmarkCompile(b *testing.B) {
 	given := tools(b)
 	for b.Loop() {
-		if _, err := rule.Compile("Unless the requester is a refund lead, refunds over $50 need approval, over $500 a manager's", given); err != nil {
+		if err := rule.Compile("Unless the requester is a refund lead, refunds over $50 need approval, over $500 a manager's", given, nil).Err(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -67,7 +67,7 @@ func (definition) Lex(_ string, r io.Reader) (lexer.Lexer, error) {
 	}
 	list, unknown := scan(string(text), newVocabulary(nil))
 	if len(unknown) > 0 {
-		return nil, &NotUnderstood{unknown}
+		return nil, Result{Unknown: unknown}.Err()
 	}
 	return &tokens{list: list}, nil
 }
@@ -127,7 +127,7 @@ func (s *scanner) emit(class, value string, length int) {
 }
 
 func (s *scanner) reject(length int) {
-	s.unknown = append(s.unknown, Word{s.text[s.at : s.at+length], s.at, s.at + length})
+	s.unknown = append(s.unknown, Word{s.text[s.at : s.at+length], s.at, s.at + length, ""})
 	s.at += length
 }
 

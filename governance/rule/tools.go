@@ -120,7 +120,7 @@ func (c *compiler) choose(s span, any bool) []*tool {
 	case len(f.all()) == 0:
 		c.notUnderstood(s)
 	case len(f.weak) > 0 && len(f.strong) == 0, len(f.weak) > 0 && any, len(f.strong) > 1 && !any && !c.sameVerb(s, f.strong):
-		ask(fmt.Sprintf("Which tools does %q mean? Write their names into the sentence.", c.text(s)), names(f.all())...)
+		return c.withNames(c.askMany("tools", s, fmt.Sprintf("Which tools does %q mean?", c.text(s)), names(f.all())...), f.all())
 	}
 	return f.strong
 }
@@ -146,9 +146,14 @@ func (c *compiler) one(s span) *tool {
 	case len(f.all()) == 0:
 		c.notUnderstood(s)
 	case len(f.strong) != 1 || strings.ContainsAny(c.tokens[s.from].value, "*"):
-		ask(fmt.Sprintf("Which tool does %q mean? Write its name into the sentence.", c.text(s)), names(f.all())...)
+		return c.withNames([]string{c.ask("tool", s, fmt.Sprintf("Which tool does %q mean?", c.text(s)), names(f.all())...)}, f.all())[0]
 	}
 	return f.strong[0]
+}
+
+// withNames are the tools of these names, in the order of the list.
+func (c *compiler) withNames(names []string, tools []*tool) []*tool {
+	return slices.DeleteFunc(slices.Clone(tools), func(t *tool) bool { return !slices.Contains(names, t.Name) })
 }
 
 func names(tools []*tool) []string {
