@@ -24,6 +24,7 @@ type Config struct {
 	CORS         CORS         // cors.*
 	Errors       string       // errors: gate or http
 	Stream       Stream       // stream.*
+	Trace        Trace        // trace.*
 }
 
 // Backend is the model's server.
@@ -74,6 +75,11 @@ type Limits struct {
 // CORS names the web origins that may call.
 type CORS struct {
 	Origins []string // "*" or scheme://host[:port]
+}
+
+// Trace is what is kept of requests.
+type Trace struct {
+	Retention time.Duration // how long arguments and facts of decisions are kept
 }
 
 // Stream is how our side of a stream behaves.

@@ -102,11 +102,14 @@ var settings = []*Setting{
 		set: duration(func(c *Config) durationField { return &c.Stream.Heartbeat.Interval })},
 	{Key: "stream.heartbeat.style", Default: "chunk", Text: "`chunk` (a chunk with an empty delta), `comment` or `off`.",
 		set: word(func(c *Config) *string { return &c.Stream.Heartbeat.Style }, "chunk", "comment", "off")},
+
+	{Key: "trace.retention", Default: "30d", Text: "How long the arguments of calls, and the facts they were judged by, are kept after a decision. The decisions themselves stay. Days (`30d`) or hours (`12h`).",
+		set: period(func(c *Config) durationField { return &c.Trace.Retention })},
 }
 
 // later are settings of coming versions: whole keys, or groups when they end in a dot. Taking them silently would promise what
 // nobody keeps.
-var later = []string{"limits.rate", "jwt.", "trace.", "audit.", "telemetry."}
+var later = []string{"limits.rate", "jwt.", "audit.", "telemetry."}
 
 // isLater says whether a dotted key belongs to a coming version.
 func isLater(key string) bool {

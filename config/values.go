@@ -73,6 +73,38 @@ func duration(field func(*Config) durationField) func(*Config, value) *mistake {
 	}
 }
 
+// longestPeriod is a hundred years.
+const longestPeriod = 36_525 * 24 * time.Hour
+
+// period is a longer time: days, or what a duration may be.
+func period(field func(*Config) durationField) func(*Config, value) *mistake {
+	const fix = "write days or hours, like 30d or 12h"
+	return func(c *Config, v value) *mistake {
+		text := strings.ReplaceAll(v.text, " ", "")
+		for _, unit := range []string{"days", "day", "d"} {
+			days, ok := strings.CutSuffix(text, unit)
+			if !ok {
+				continue
+			}
+			if n, err := strconv.Atoi(days); err == nil && n >= 0 && n <= 36_525 {
+				text = strconv.Itoa(24*n) + "h"
+			}
+			break
+		}
+		d, err := time.ParseDuration(text)
+		switch {
+		case err != nil:
+			return wrong("is "+strconv.Quote(v.text)+", not a time", fix)
+		case d <= 0:
+			return wrong("is not above zero", fix)
+		case d > longestPeriod:
+			return wrong("is longer than a hundred years", fix)
+		}
+		*field(c) = d
+		return nil
+	}
+}
+
 // largestSize is the most that a size setting may be: 1 GiB is buffered in memory for each request that is so long.
 const (
 	smallestSize = 1 << 10

@@ -31,6 +31,9 @@ type DeskOptions struct {
 	// Await bounds the wait for a release reply that another request is
 	// writing at this moment; 0 means 2 s.
 	Await time.Duration
+	// Retention is how long the arguments and facts of decisions are kept; 0 means
+	// 30 days.
+	Retention time.Duration
 }
 
 // Desk is where decisions become durable: it holds calls, takes answers, and
@@ -45,6 +48,7 @@ type Desk struct {
 	claims      *store.Collection[claim]
 	calls       *store.Collection[observed]
 	escalations *store.Collection[Escalation]
+	evidence    *store.Collection[Evidence]
 }
 
 // NewDesk builds a desk on a store.
@@ -58,6 +62,9 @@ func NewDesk(engine store.Engine, decider Decider, o DeskOptions) *Desk {
 	if o.Await == 0 {
 		o.Await = 2 * time.Second
 	}
+	if o.Retention == 0 {
+		o.Retention = 30 * 24 * time.Hour
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -67,6 +74,7 @@ func NewDesk(engine store.Engine, decider Decider, o DeskOptions) *Desk {
 		claims:      store.Of[claim](engine, kindClaim),
 		calls:       store.Of[observed](engine, kindCall),
 		escalations: store.Of[Escalation](engine, kindEscalation),
+		evidence:    store.Of[Evidence](engine, kindEvidence),
 	}
 }
 
@@ -88,7 +96,9 @@ func (d *Desk) judge() (Decider, string) {
 type Turn struct {
 	TraceID string
 	Facts   Facts // Now is filled by Plan
-	Sealed  *Sealed
+	// ReleasedRead says that Facts.Released was loaded.
+	ReleasedRead bool
+	Sealed       *Sealed
 	// AsCame says whether the calls of a choice may leave in their original
 	// pieces; false where their indexes or names would mislead a client.
 	AsCame func(choice int) bool
@@ -120,36 +130,22 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 	}
 	t.Facts.Now = now
 	p := &Plan{turn: t, Calls: t.Sealed.Calls(), pieces: len(t.Sealed.pieces)}
-	p.Decisions = make([]CallDecision, len(p.Calls))
 	p.free = make([]bool, len(p.Calls))
 	var judge Decider
 	judge, p.bundle = d.judge()
+	p.Decisions = judgeTurn(judge, t.Facts, p.Calls, d.o.ReleaseAllowed)
 	for _, choice := range choicesOf(p.Calls) {
-		var at []int
-		var calls []Call
-		for i, c := range p.Calls {
-			if c.Choice == choice {
-				at, calls = append(at, i), append(calls, c)
-			}
-		}
-		holds := false
-		for j, cd := range judge.Decide(t.Facts, calls) {
-			p.Decisions[at[j]] = cd
-			holds = holds || cd.Verdict == Confirm || cd.Verdict == Escalate
-		}
+		at, _ := ofChoice(p.Calls, choice)
 		// The lowest choice that holds is asked about; in the others what is not
 		// allowed is dropped and said.
-		asks := holds && p.Hold == nil
+		asks := p.Hold == nil && slices.ContainsFunc(at, func(i int) bool { return p.Decisions[i].holds() })
 		if asks {
 			p.Hold = d.newHold(t, now)
-		}
-		if holds && (!asks || d.o.ReleaseAllowed) {
-			p.decideAlone(judge, at)
 		}
 		for _, i := range at {
 			cd := p.Decisions[i]
 			switch {
-			case cd.Verdict == Confirm || cd.Verdict == Escalate:
+			case cd.holds():
 				if asks {
 					p.held = append(p.held, i)
 				} else {
@@ -169,27 +165,6 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 	}
 	p.Free = slices.Clone(p.free)
 	return p, nil
-}
-
-// decideAlone judges the allowed calls of a choice again without the others,
-// where they go out and the others do not: a call that is allowed only because
-// another goes before it stays with that one.
-func (p *Plan) decideAlone(judge Decider, at []int) {
-	for changed := true; changed; {
-		changed = false
-		var alone []int
-		var calls []Call
-		for _, i := range at {
-			if p.Decisions[i].Verdict == Allow {
-				alone, calls = append(alone, i), append(calls, p.Calls[i])
-			}
-		}
-		for j, cd := range judge.Decide(p.turn.Facts, calls) {
-			if cd.Verdict != Allow {
-				p.Decisions[alone[j]], changed = cd, true
-			}
-		}
-	}
 }
 
 func (d *Desk) newHold(t *Turn, now time.Time) *Hold {
@@ -314,7 +289,8 @@ func (d *Desk) Commit(ctx context.Context, p *Plan, ask Asked) (ReleasedTurn, er
 	return ReleasedTurn{}, busy()
 }
 
-// turnOps are the records of every call and the observed calls that go now.
+// turnOps are the records of every call, the observed calls that go now, and the
+// evidence.
 func (d *Desk) turnOps(p *Plan) ([]store.Op, error) {
 	var ops []store.Op
 	for i, call := range p.Calls {
@@ -338,7 +314,8 @@ func (d *Desk) turnOps(p *Plan) ([]store.Op, error) {
 		}
 		ops = append(ops, op)
 	}
-	return ops, nil
+	kept, err := d.evidenceOp(p)
+	return append(ops, kept), err
 }
 
 // holdOps create the hold, its bytes, its escalations and its claim.

@@ -124,14 +124,23 @@ func (d *Desk) keepOps(h *Hold, version int64) ([]store.Op, error) {
 	return []store.Op{put, rec}, err
 }
 
-// Run expires overdue holds until ctx ends, looking once a second.
+// retainEvery is how often the desk looks for what retention deletes.
+const retainEvery = 10 * time.Minute
+
+// Run expires overdue holds until ctx ends, looking once a second, and deletes
+// what retention says.
 func (d *Desk) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+	tick, old := time.NewTicker(time.Second), time.NewTicker(retainEvery)
 	defer tick.Stop()
+	defer old.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-old.C:
+			if err := d.Retain(ctx); err != nil && ctx.Err() == nil {
+				d.o.Logger.Warn("deleting old evidence failed; it is tried again", "error", err)
+			}
 		case <-tick.C:
 			if err := d.Sweep(ctx); err != nil && ctx.Err() == nil {
 				d.o.Logger.Warn("sweeping expired holds failed; it is tried again", "error", err)

@@ -22,7 +22,8 @@ func (d *Desk) observe(f *Facts, traceID string, call Call) (store.Op, error) {
 	o := observed{Conversation: f.Conversation, Principal: f.Requester.ID, TraceID: traceID,
 		Released: Released{ID: call.ID, Name: call.Name, Arguments: call.Arguments, At: f.Now}}
 	at := f.Now.UnixMilli()
-	index := []store.Index{{Name: "chat", Key: scoped(f.Requester.ID, f.Conversation), Score: at}}
+	index := []store.Index{{Name: "chat", Key: scoped(f.Requester.ID, f.Conversation), Score: at},
+		{Name: "trace", Key: traceID, Score: at}, {Name: "kept", Score: at}} // for erasing
 	if call.ID != "" {
 		index = append(index, store.Index{Name: "call_id", Key: scoped(f.Requester.ID, call.ID), Score: at})
 	}

@@ -83,6 +83,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		ConfirmExpires: m.Config.Confirm.Expires,
 		Replay:         m.Config.Confirm.Replay,
 		ReleaseAllowed: m.Config.Batch == "release_allowed",
+		Retention:      m.Config.Trace.Retention,
 		Logger:         m.log,
 	})
 	m.seen = tools.NewSeen(m.engine, m.log)

@@ -121,31 +121,30 @@ func (h *Handler) find(ctx context.Context, r *http.Request, t *turn) error {
 
 // decide judges a reply's calls; nothing is durable yet.
 func (h *Handler) decide(ctx context.Context, t *turn, coll *collector) (*governance.Plan, error) {
-	facts := t.facts()
-	released, err := h.observed(ctx, t, coll.sealed)
-	if err != nil {
+	turn := &governance.Turn{TraceID: t.caller.TraceID, Facts: t.facts(), Sealed: coll.sealed, AsCame: coll.asCame}
+	var err error
+	if turn.Facts.Released, turn.ReleasedRead, err = h.observed(ctx, t, coll.sealed); err != nil {
 		return nil, err
 	}
-	facts.Released = released
-	return h.o.Desk.Plan(ctx, &governance.Turn{TraceID: t.caller.TraceID, Facts: facts, Sealed: coll.sealed, AsCame: coll.asCame})
+	return h.o.Desk.Plan(ctx, turn)
 }
 
 // observed loads the conversation's released calls, where a rule about one of
-// the proposed tools asks for them.
-func (h *Handler) observed(ctx context.Context, t *turn, sealed *governance.Sealed) ([]governance.Released, error) {
-	reads := false
+// the proposed tools asks for them, and says whether it did.
+func (h *Handler) observed(ctx context.Context, t *turn, sealed *governance.Sealed) (list []governance.Released, reads bool, err error) {
 	for _, c := range sealed.Calls() {
 		reads = reads || h.o.Decider.ReadsReleased(c.Name)
 	}
 	if !reads {
-		return nil, nil
+		return nil, false, nil
 	}
 	var ids []string
 	tr := transcript{t.req}
 	for i := range tr.Len() {
 		ids = append(ids, tr.CallIDs(i)...)
 	}
-	return h.o.Desk.Observed(ctx, t.caller.Workspace, t.requester().ID, t.req.ConversationID, ids)
+	list, err = h.o.Desk.Observed(ctx, t.caller.Workspace, t.requester().ID, t.req.ConversationID, ids)
+	return list, true, err
 }
 
 func bodyFault(err error) error {

@@ -1,0 +1,57 @@
+package governance
+
+// judgeTurn judges the calls of a reply: those of each choice together, in order.
+// In a choice that holds some of its calls, those that go out without the others
+// are judged without them.
+func judgeTurn(judge Decider, facts Facts, calls []Call, releaseAllowed bool) []CallDecision {
+	decisions := make([]CallDecision, len(calls))
+	asked := false
+	for _, choice := range choicesOf(calls) {
+		at, some := ofChoice(calls, choice)
+		holds := false
+		for j, cd := range judge.Decide(facts, some) {
+			decisions[at[j]] = cd
+			holds = holds || cd.holds()
+		}
+		asks := holds && !asked
+		asked = asked || asks
+		if holds && (!asks || releaseAllowed) {
+			judgeAlone(judge, facts, calls, at, decisions)
+		}
+	}
+	return decisions
+}
+
+// judgeAlone judges the allowed calls of a choice again without the others, where
+// they go out and the others do not: a call that is allowed only because another
+// goes before it stays with that one.
+func judgeAlone(judge Decider, facts Facts, calls []Call, at []int, decisions []CallDecision) {
+	for changed := true; changed; {
+		changed = false
+		var alone []int
+		var allowed []Call
+		for _, i := range at {
+			if decisions[i].Verdict == Allow {
+				alone, allowed = append(alone, i), append(allowed, calls[i])
+			}
+		}
+		for j, cd := range judge.Decide(facts, allowed) {
+			if cd.Verdict != Allow {
+				decisions[alone[j]], changed = cd, true
+			}
+		}
+	}
+}
+
+// holds says that the call waits for somebody.
+func (d *CallDecision) holds() bool { return d.Verdict == Confirm || d.Verdict == Escalate }
+
+// ofChoice are the calls of a choice, with their positions.
+func ofChoice(calls []Call, choice int) (at []int, some []Call) {
+	for i, c := range calls {
+		if c.Choice == choice {
+			at, some = append(at, i), append(some, c)
+		}
+	}
+	return at, some
+}
