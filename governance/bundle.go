@@ -34,6 +34,7 @@ type Bundle struct {
 	index    toolIndex
 	plans    planCache
 	digest   string
+	reads    Reads // of all rules
 }
 
 // compiledRule is a rule that is not off, ready to run.
@@ -45,6 +46,7 @@ type compiledRule struct {
 	message     *template
 	elseVerdict Verdict
 	elseDecides bool
+	reads       Reads
 }
 
 // condition is one expression, compiled without a schema.
@@ -106,6 +108,9 @@ func NewBundle(policies []Policy, opts Options) (*Bundle, error) {
 		return nil, errors.Join(problems...)
 	}
 	b.index = newToolIndex(b.rules)
+	for _, r := range b.rules {
+		b.reads.join(r.reads)
+	}
 	b.digest = bundleDigest(b.policies, opts)
 	return b, nil
 }
@@ -189,6 +194,8 @@ func (b *Bundle) compile(p *Policy, r *Rule) (*compiledRule, []error) {
 		program, err := b.opts.Evaluator.Compile(expr, nil)
 		if err != nil {
 			complain(line, err.Error(), "correct the expression")
+		} else {
+			c.reads.join(program.Reads())
 		}
 		for _, key := range missingConfig(expr, p.Config) {
 			fix := "add it to the policy's config"

@@ -68,6 +68,20 @@ type Released struct {
 	At        time.Time `json:"at"`
 }
 
+// ToolResult is one tool message of the transcript.
+type ToolResult struct {
+	CallID string `json:"call_id"`
+	// Name and Arguments are those of the released call, never what the
+	// transcript says they were; of a claimed result Name is the transcript's.
+	Name      string `json:"name"`
+	Arguments string `json:"arguments,omitempty"`
+	Text      string `json:"text"`
+	// Claimed: no call with this id went out to this requester, the transcript
+	// holds two different results for it, or the result is not the one that was
+	// first seen. No rule takes it for observed.
+	Claimed bool `json:"claimed,omitempty"`
+}
+
 // Facts is the snapshot a decision reads; it is stored with a hold, so that a
 // decision can be made again with the same facts. Within one turn it is shared
 // by all calls.
@@ -87,6 +101,12 @@ type Facts struct {
 	// Forced is the function that tool_choice forces, "" if none.
 	Forced string    `json:"forced,omitempty"`
 	Now    time.Time `json:"now"`
+	// Ledger are the readings that the rules of the proposed tools ask for, by
+	// Meter.Account. Where it is nil nothing was read: see Input.Tally.
+	Ledger map[string]Tally `json:"ledger,omitempty"`
+	// Results are what the transcript says that earlier calls gave, oldest first.
+	// They are loaded only where a rule of a proposed tool reads them.
+	Results []ToolResult `json:"results,omitempty"`
 	// Confirmed: the requester said yes to this call (set on re-decision).
 	Confirmed bool `json:"-"`
 }

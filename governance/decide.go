@@ -1,6 +1,7 @@
 package governance
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -220,7 +221,13 @@ func (r *planRule) run(in *Input, f *Fired) (fired bool) {
 		}
 		from := r.When[i]
 		f.Effect = from.Effect
-		if err != nil {
+		var missing *MissingFacts
+		switch {
+		case errors.As(err, &missing):
+			// What the line says depends on a fact that is not there: ask for it.
+			from = Line{Missing: missing.Facts[0].String(), From: missing.Facts[0].Tool}
+			f.Effect, f.Residual = Clarify, missing.Residual
+		case err != nil:
 			f.Error = err.Error()
 			f.Effect, from = Confirm, Line{}
 			for _, l := range r.When[i:] {
@@ -233,13 +240,21 @@ func (r *planRule) run(in *Input, f *Fired) (fired bool) {
 		f.To, f.Expires, f.SelfReview = from.To, from.Expires, r.SelfReview
 		if f.Effect == Clarify {
 			f.Missing, f.Supplier = from.Missing, from.From
+			if f.Missing == "" && err == nil {
+				f.Missing, f.Supplier = r.lines[i].absent(in, f.Supplier)
+			}
 		}
 		fired = true
 		break
 	}
 	if fired && r.compiledRule.unless != nil {
 		exempt, err := r.unless.eval(in)
-		if err != nil {
+		var missing *MissingFacts
+		if errors.As(err, &missing) && f.Effect > Clarify {
+			// Whether the exception holds depends on a fact that is not there.
+			f.Effect, f.Residual, f.To, f.Expires = Clarify, missing.Residual, "", 0
+			f.Missing, f.Supplier = missing.Facts[0].String(), missing.Facts[0].Tool
+		} else if err != nil {
 			f.UnlessError = err.Error()
 		} else if exempt {
 			*f = r.blank()
@@ -248,6 +263,20 @@ func (r *planRule) run(in *Input, f *Fired) (fired bool) {
 		}
 	}
 	return fired
+}
+
+// absent names the first fact that a condition which holds asked for in vain, and
+// the tool that supplies it, if the rule names no other.
+func (t *typed) absent(in *Input, supplier string) (missing, from string) {
+	if p, ok := t.program.(Absentee); ok {
+		if facts := p.Absent(in); len(facts) > 0 {
+			if supplier == "" {
+				supplier = facts[0].Tool
+			}
+			return facts[0].String(), supplier
+		}
+	}
+	return "", supplier
 }
 
 // eval runs one condition; a panic of the evaluator is an error like any other.

@@ -19,6 +19,9 @@ type Fired struct {
 	SelfReview bool          `json:"self_review,omitempty"`
 	Missing    string        `json:"missing,omitempty"`
 	Supplier   string        `json:"supplier,omitempty"`
+	// Residual: the line depends on facts that are not there; this is what is
+	// left of it where all that is known is put in.
+	Residual string `json:"residual,omitempty"`
 	// Exempt: the rule's `unless` held, so that its `else` applied.
 	Exempt bool `json:"exempt,omitempty"`
 	// UnlessError: the `unless` erred, which counts as false.

@@ -1,5 +1,7 @@
 package governance
 
+import "slices"
+
 // Evaluator compiles conditions. governance/cel implements it.
 type Evaluator interface {
 	// Compile type-checks one expression. schema is the JSON Schema of the
@@ -14,9 +16,28 @@ type Program interface {
 	// Eval answers the condition for one call. Anything but a clean true or
 	// false (missing key, wrong type, over cost, unknown) is an error.
 	Eval(in *Input) (bool, error)
-	// ReadsReleased says that it may look at Facts.Released; where no condition
-	// does, they need not be loaded.
-	ReadsReleased() bool
+	// Reads says what it may look at beside the call; where no condition does,
+	// it need not be loaded.
+	Reads() Reads
+}
+
+// Reads are the parts of Facts that are loaded on demand.
+type Reads struct {
+	Released bool    // Facts.Released
+	Results  bool    // Facts.Results, and with them Facts.Released
+	Meters   []Meter // what is asked of Facts.Ledger
+}
+
+// join adds what another condition reads.
+func (r *Reads) join(o Reads) {
+	r.Released = r.Released || o.Released || o.Results
+	r.Results = r.Results || o.Results
+	for _, m := range o.Meters {
+		key := m.key()
+		if !slices.ContainsFunc(r.Meters, func(have Meter) bool { return have.key() == key }) {
+			r.Meters = append(r.Meters, m)
+		}
+	}
 }
 
 // Input is what one evaluation reads. Building it is cheap: what a condition does

@@ -19,7 +19,7 @@ func (b *Bundle) runExamples(r *compiledRule) []error {
 		profile = Guarded
 	}
 	judge := &Bundle{opts: b.opts, profile: profile, rules: []*compiledRule{&rule}}
-	judge.index = newToolIndex(judge.rules)
+	judge.index, judge.reads = newToolIndex(judge.rules), rule.reads
 	var problems []error
 	for i, e := range r.Examples {
 		line := e.Line

@@ -109,7 +109,7 @@ type panicking struct{}
 
 func (panicking) Compile(string, []byte) (governance.Program, error) { return panicking{}, nil }
 func (panicking) Eval(*governance.Input) (bool, error)               { panic("broken") }
-func (panicking) ReadsReleased() bool                                { return false }
+func (panicking) Reads() governance.Reads                            { return governance.Reads{} }
 
 func TestAnEvaluatorThatPanicsIsAnErrorLikeAnyOther(t *testing.T) {
 	rules := []governance.Rule{{ID: "a", Tools: []string{"pay"}, When: []governance.Line{{If: "x", Effect: governance.Allow}, {If: "y", Effect: governance.Escalate, To: "role:finance"}}, Unless: "z"}}

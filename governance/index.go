@@ -180,20 +180,30 @@ func (b *Bundle) makePlan(name string, tool Tool) *plan {
 }
 
 // ReadsReleased implements Decider.
-func (b *Bundle) ReadsReleased(tool string) bool {
+func (b *Bundle) ReadsReleased(tool string) bool { return b.Reads(tool).Released }
+
+// Reads is what the rules of a tool may look at.
+func (b *Bundle) Reads(tool string) Reads {
+	var reads Reads
+	if !b.reads.Released && len(b.reads.Meters) == 0 {
+		return reads
+	}
 	all, _ := b.index.find(tool)
 	for _, i := range all {
-		r := b.rules[i]
-		if r.unless != nil && r.unless.program.ReadsReleased() {
-			return true
-		}
-		for _, c := range r.lines {
-			if c.program.ReadsReleased() {
-				return true
-			}
+		reads.join(b.rules[i].reads)
+	}
+	return reads
+}
+
+// Meters that a call of this tool is counted by, whichever rules ask for them.
+func (b *Bundle) Meters(tool string) []Meter {
+	var list []Meter
+	for i := range b.reads.Meters {
+		if b.reads.Meters[i].Counts(tool) {
+			list = append(list, b.reads.Meters[i])
 		}
 	}
-	return false
+	return list
 }
 
 func (b *Bundle) typed(c condition, schema []byte) typed {

@@ -47,6 +47,9 @@ func (l *Live) Hosted(facts Facts, toolType string) bool { return l.Bundle().Hos
 // ReadsReleased implements Decider.
 func (l *Live) ReadsReleased(tool string) bool { return l.Bundle().ReadsReleased(tool) }
 
+// Reads is what the rules of a tool may look at now.
+func (l *Live) Reads(tool string) Reads { return l.Bundle().Reads(tool) }
+
 // Watch follows the policies at a path (as LoadFiles reads them) until ctx ends.
 // It blocks; the error says why watching could not begin or go on, and is nil
 // when ctx ended it. After every change of content, new policies are loaded and

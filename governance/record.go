@@ -135,14 +135,16 @@ const erred = "could not be evaluated"
 
 // withoutArguments leaves out what rules say about a call in its own values.
 func withoutArguments(fired []Fired) []Fired {
-	speaks := func(f Fired) bool { return f.Message != "" || f.Error != "" || f.UnlessError != "" }
+	speaks := func(f Fired) bool {
+		return f.Message != "" || f.Error != "" || f.UnlessError != "" || f.Missing != "" || f.Residual != ""
+	}
 	if !slices.ContainsFunc(fired, speaks) {
 		return fired
 	}
 	fired = slices.Clone(fired)
 	for i := range fired {
 		f := &fired[i]
-		f.Message = ""
+		f.Message, f.Missing, f.Residual = "", "", ""
 		if f.Error != "" {
 			f.Error = erred
 		}

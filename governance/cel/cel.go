@@ -9,7 +9,9 @@ package cel
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -85,7 +87,7 @@ func New() (*Evaluator, error) {
 
 // Compile implements governance.Evaluator.
 func (e *Evaluator) Compile(expr string, schema []byte) (governance.Program, error) {
-	checked, env, err := e.check(expr, schema)
+	checked, env, meters, err := e.check(expr, schema)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +109,13 @@ func (e *Evaluator) Compile(expr string, schema []byte) (governance.Program, err
 	if err != nil {
 		return nil, err
 	}
-	return program{planned: planned, released: calls(checked.NativeRep().Expr(), "called")}, nil
+	root := checked.NativeRep().Expr()
+	reads := governance.Reads{Released: calls(root, "called"), Results: calls(root, "origin") || calls(root, "result")}
+	reads.Released = reads.Released || reads.Results
+	for _, m := range meters {
+		reads.Meters = append(reads.Meters, m.Meter)
+	}
+	return &program{planned: planned, reads: reads, meters: meters, env: env, checked: checked}, nil
 }
 
 // calls says whether an expression calls a function.
@@ -122,7 +130,7 @@ func calls(root ast.Expr, function string) bool {
 // Constant implements governance.Analyzer: true of an expression that reads
 // nothing, such as `true` or `1 > 2`.
 func (e *Evaluator) Constant(expr string) (value, constant bool) {
-	checked, env, err := e.check(expr, nil)
+	checked, env, _, err := e.check(expr, nil)
 	if err != nil {
 		return false, false
 	}
@@ -148,32 +156,35 @@ func (e *Evaluator) Constant(expr string) (value, constant bool) {
 }
 
 // check parses, brings args["name"] into the form args.name and type-checks.
-func (e *Evaluator) check(expr string, schema []byte) (checked *cel.Ast, env *cel.Env, err error) {
+func (e *Evaluator) check(expr string, schema []byte) (checked *cel.Ast, env *cel.Env, meters []meter, err error) {
 	if strings.TrimSpace(expr) == "" {
-		return nil, nil, errors.New("the expression is empty")
+		return nil, nil, nil, errors.New("the expression is empty")
 	}
 	parsed, issues := e.base.Parse(expr)
 	if issues.Err() != nil {
-		return nil, nil, explain(issues, nil)
+		return nil, nil, nil, explain(issues, nil)
 	}
 	use := constantIndexes(parsed.NativeRep().Expr())
+	if meters, err = meterCalls(parsed.NativeRep().Expr()); err != nil {
+		return nil, nil, nil, err
+	}
 	env = e.open
 	var known *provider
 	if use.whole {
 		env = e.whole
 	} else if root := readSchema(schema); root != nil {
 		if env, known, err = typed(e.base, root, use.tested); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	checked, issues = env.Check(parsed)
 	if issues.Err() != nil {
-		return nil, nil, explain(issues, known)
+		return nil, nil, nil, explain(issues, known)
 	}
 	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
-		return nil, nil, fmt.Errorf("the expression is a %s; a condition is true or false", cel.FormatCELType(t))
+		return nil, nil, nil, fmt.Errorf("the expression is a %s; a condition is true or false", cel.FormatCELType(t))
 	}
-	return checked, env, nil
+	return checked, env, meters, nil
 }
 
 // typed extends an environment by args of a shape.
@@ -296,22 +307,33 @@ func path(x ast.Expr) string {
 
 // program is one compiled condition.
 type program struct {
-	planned  cel.Program
-	released bool // it calls called()
+	planned cel.Program
+	reads   governance.Reads
+	meters  []meter
+	env     *cel.Env
+	checked *cel.Ast
+	// The condition planned for facts that are not known, once one was absent.
+	partial   sync.Once
+	known     cel.Program
+	unplanned error
 }
 
-// ReadsReleased implements governance.Program.
-func (p program) ReadsReleased() bool { return p.released }
+// Reads implements governance.Program.
+func (p *program) Reads() governance.Reads { return p.reads }
 
 // Eval implements governance.Program.
-func (p program) Eval(in *governance.Input) (bool, error) {
+func (p *program) Eval(in *governance.Input) (bool, error) {
 	vars, ok := in.Scratch.(*activation)
 	if !ok {
 		vars = &activation{in: in}
 		in.Scratch = vars
 	}
+	vars.meters, vars.absent = p.meters, vars.absent[:0]
 	out, _, err := p.planned.Eval(vars)
 	if err != nil {
+		if slices.ContainsFunc(vars.absent, func(x absent) bool { return x.result }) {
+			return p.without(vars)
+		}
 		return false, err
 	}
 	holds, ok := out.(types.Bool)

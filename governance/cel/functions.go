@@ -16,7 +16,8 @@ import (
 
 // late are the functions that read the conversation or the clock. They are bound
 // when a condition is evaluated and never folded.
-var late = map[string]bool{"called": true, "confirmed": true, "from_user": true, "in_hours": true, "weekday": true}
+var late = map[string]bool{"called": true, "confirmed": true, "from_user": true, "in_hours": true, "weekday": true,
+	"count": true, "total": true, "origin": true, "result": true}
 
 // functionDecls declares what conditions may call beside CEL's own.
 //
@@ -28,10 +29,20 @@ var late = map[string]bool{"called": true, "confirmed": true, "from_user": true,
 //	in_hours("Europe/Berlin", "9-17")   now is at or after 9:00 and before 17:00 there
 //	weekday("Europe/Berlin")       "monday" to "sunday"
 //	domain_of("a@Example.com")     "example.com"
+//	count("t", "24h", args.id)     calls of t in the last 24 hours; see ledger.go
+//	total("t", "amount", "24h")    the sum of their amounts
+//	origin(x)                      where x came from; see provenance.go
+//	result("t", {"id": args.id})   what the newest such call gave, optional
 func functionDecls() []cel.EnvOption {
 	s, d, b := cel.StringType, cel.DynType, cel.BoolType
 	bound := func(name string, overloads ...cel.FunctionOpt) cel.EnvOption { return cel.Function(name, overloads...) }
 	return []cel.EnvOption{
+		bound("count", meterOverloads("count", []*cel.Type{s, s}, cel.IntType)...),
+		bound("total", meterOverloads("total", []*cel.Type{s, s, s}, cel.DoubleType)...),
+		bound("origin", cel.Overload("origin", []*cel.Type{d}, s, cel.LateFunctionBinding())),
+		bound("result",
+			cel.Overload("result_name", []*cel.Type{s}, cel.OptionalType(d), cel.LateFunctionBinding()),
+			cel.Overload("result_name_arguments", []*cel.Type{s, cel.MapType(s, d)}, cel.OptionalType(d), cel.LateFunctionBinding())),
 		bound("called",
 			cel.Overload("called_name", []*cel.Type{s}, b, cel.LateFunctionBinding()),
 			cel.Overload("called_name_arguments", []*cel.Type{s, cel.MapType(s, d)}, b, cel.LateFunctionBinding())),
@@ -48,29 +59,16 @@ func (a *activation) confirmed(string, ...ref.Val) ref.Val {
 }
 
 func (a *activation) called(_ string, args ...ref.Val) ref.Val {
-	name, ok := args[0].(types.String)
-	if !ok {
-		return types.MaybeNoSuchOverloadErr(args[0])
-	}
-	var partial traits.Mapper
-	if len(args) == 2 {
-		if partial, ok = args[1].(traits.Mapper); !ok {
-			return types.MaybeNoSuchOverloadErr(args[1])
-		}
+	name, partial, bad := nameAndArguments(args)
+	if bad != nil {
+		return bad
 	}
 	for _, list := range [][]governance.Released{a.in.Facts.Released, a.in.Provisional} {
 		for i := range list {
-			if list[i].Name != string(name) {
+			if list[i].Name != name {
 				continue
 			}
-			if partial == nil {
-				return types.True
-			}
-			args, err := a.turn().arguments(list[i].Arguments)
-			if err != nil {
-				return types.WrapErr(err)
-			}
-			holds, err := contains(args, partial)
+			holds, err := a.calledWith(list[i].Arguments, partial)
 			if err != nil {
 				return types.WrapErr(err)
 			}
@@ -79,19 +77,16 @@ func (a *activation) called(_ string, args ...ref.Val) ref.Val {
 			}
 		}
 	}
+	a.miss(name, false, partial)
 	return types.False
 }
 
-// arguments of a released call, read once a turn. What is no JSON object can
-// only have come from a custom tool.
+// arguments of a released call, read once a turn.
 func (t *turn) arguments(text string) (*governance.Arguments, error) {
 	if args := t.read[text]; args != nil {
 		return args, nil
 	}
-	args, err := governance.ReadArguments(governance.Call{Arguments: text})
-	if err != nil {
-		args, err = governance.ReadArguments(governance.Call{Form: governance.FormCustom, Arguments: text})
-	}
+	args, err := (&governance.Released{Arguments: text}).ReadArguments()
 	if err != nil {
 		return nil, err
 	}
@@ -179,9 +174,9 @@ func checkLiterals(root ast.Expr) error {
 			if span, ok := text(1); ok && found == nil {
 				_, _, found = parseHours(span)
 			}
-		case "from_user":
+		case "from_user", "origin":
 			if call.Args()[0].Kind() == ast.LiteralKind {
-				found = errors.New("from_user of a fixed value: give it an argument of the call, such as args.email")
+				found = fmt.Errorf("%s of a fixed value: give it an argument of the call, such as args.email", call.FunctionName())
 			}
 		}
 	}))

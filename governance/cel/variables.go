@@ -58,7 +58,14 @@ func field[T any](t *types.Type, get func(T) any) *types.FieldType {
 }
 
 // activation hands the input of one call to a program.
-type activation struct{ in *governance.Input }
+type activation struct {
+	in     *governance.Input
+	meters []meter // of the condition that runs
+	// absent collects the facts that the condition asked for in vain; with
+	// unknown they count as not known rather than as not there.
+	absent  []absent
+	unknown bool
+}
 
 var _ cel.Activation = (*activation)(nil)
 
@@ -99,6 +106,14 @@ func (a *activation) ResolveFunction(name string) (functions.LateBoundOp, bool) 
 		return a.inHours, true
 	case "weekday":
 		return a.weekday, true
+	case "count":
+		return a.count, true
+	case "total":
+		return a.total, true
+	case "origin":
+		return a.origin, true
+	case "result":
+		return a.result, true
 	}
 	return nil, false
 }
@@ -117,8 +132,10 @@ func (a *activation) turn() *turn {
 }
 
 type turn struct {
-	words *words                           // the requester's own, once asked for
-	read  map[string]*governance.Arguments // of released calls, by their text
+	words   *words                           // the requester's own, once asked for
+	read    map[string]*governance.Arguments // of released calls, by their text
+	values  []*any                           // of Facts.Results, once asked for
+	results []*words                         // the texts in them
 }
 
 // adapter brings arguments into CEL, keeping numbers that cannot be held exactly
@@ -188,4 +205,4 @@ func (prices) CallCost(function, _ string, _ []ref.Val, _ ref.Val) *uint64 {
 }
 
 // callCosts price the functions that look through the conversation.
-var callCosts = map[string]uint64{"from_user": 200, "called": 50}
+var callCosts = map[string]uint64{"from_user": 200, "called": 50, "count": 50, "total": 50, "origin": 400, "result": 200}

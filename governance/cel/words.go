@@ -22,29 +22,38 @@ import (
 // "a@x.com"). A number must stand there by value in one of the usual spellings:
 // 1000.5, 1,000.50, $1,000.50. Everything else is an error.
 func (a *activation) fromUser(_ string, args ...ref.Val) ref.Val {
+	return a.userWords().holdValue("from_user", args[0])
+}
+
+func (a *activation) userWords() *words {
 	t := a.turn()
 	if t.words == nil {
 		t.words = &words{texts: a.in.Facts.UserTexts}
 	}
-	switch x := args[0].(type) {
-	case types.String:
-		return types.Bool(t.words.hold(string(x)))
-	case types.Int:
-		return types.Bool(t.words.holdNumber(strconv.FormatInt(int64(x), 10)))
-	case types.Uint:
-		return types.Bool(t.words.holdNumber(strconv.FormatUint(uint64(x), 10)))
-	case types.Double:
-		if math.IsInf(float64(x), 0) || math.IsNaN(float64(x)) {
-			return types.False
-		}
-		return types.Bool(t.words.holdNumber(strconv.FormatFloat(float64(x), 'f', -1, 64)))
-	case *types.Err, *types.Unknown:
-		return args[0]
-	}
-	return types.NewErr("from_user takes a string or a number, not a %s", args[0].Type().TypeName())
+	return t.words
 }
 
-// words are the requester's texts, each folded when it is first looked into.
+// holdValue says whether a value stands in the texts; function is who asks.
+func (w *words) holdValue(function string, x ref.Val) ref.Val {
+	switch v := x.(type) {
+	case types.String:
+		return types.Bool(w.hold(string(v)))
+	case types.Int:
+		return types.Bool(w.holdNumber(strconv.FormatInt(int64(v), 10)))
+	case types.Uint:
+		return types.Bool(w.holdNumber(strconv.FormatUint(uint64(v), 10)))
+	case types.Double:
+		if math.IsInf(float64(v), 0) || math.IsNaN(float64(v)) {
+			return types.False
+		}
+		return types.Bool(w.holdNumber(strconv.FormatFloat(float64(v), 'f', -1, 64)))
+	case *types.Err, *types.Unknown:
+		return x
+	}
+	return types.NewErr("%s takes a string or a number, not a %s", function, x.Type().TypeName())
+}
+
+// words are texts, of the requester or of a result, each folded when it is first looked into.
 type words struct {
 	texts  []string // the newest last
 	folded [][]byte // the newest first, nil where not looked into
