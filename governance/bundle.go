@@ -132,11 +132,15 @@ func (b *Bundle) Policies() []Policy { return b.policies }
 func (b *Bundle) Options() Options { return b.opts }
 
 // Digest is the short digest (12 hexadecimal digits) of everything in a policy
-// that decides: names, scope, condition texts, CEL, config, effects, examples.
+// that decides: names, scope, condition texts, CEL, config, effects, examples, and
+// the schemas that the tools had.
 // Where the policy was read from does not count.
-func (p Policy) Digest() string {
+func (p Policy) Digest() string { return p.FullDigest()[:12] }
+
+// FullDigest is Digest in full: the hexadecimal SHA-256.
+func (p Policy) FullDigest() string {
 	sum := sha256.Sum256(p.canonical())
-	return hex.EncodeToString(sum[:])[:12]
+	return hex.EncodeToString(sum[:])
 }
 
 func (p Policy) canonical() []byte {

@@ -139,7 +139,7 @@ func (b *Bundle) decideCall(r *room, d *CallDecision) {
 		}
 	}
 	p := b.plan(call.Name, tool)
-	d.Kind, d.SchemaHash = p.kind, p.schemaHash
+	d.Kind, d.SchemaHash, d.Stale = p.kind, p.schemaHash, p.stale
 	fallback, reason, detail := b.profileVerdict(facts, call.Name, p.kind)
 	takenOver := b.runRules(in, p, d, fallback)
 	if !takenOver && fallback > d.Verdict {
@@ -149,6 +149,9 @@ func (b *Bundle) decideCall(r *room, d *CallDecision) {
 		d.Verdict = Block // cannot happen: a rule that takes over always says something
 	}
 	b.conclude(in, d, reason, detail)
+	if d.Stale {
+		d.Detail += "; the tool's schema has changed since a rule about it was confirmed"
+	}
 }
 
 // sameForm: a tool offered as a function is called as one, a custom tool as one.
@@ -208,7 +211,7 @@ func (b *Bundle) runRules(in *Input, p *plan, d *CallDecision, fallback Verdict)
 
 // blank names the rule; what it says comes from run.
 func (r *planRule) blank() Fired {
-	return Fired{Policy: r.policy.Name, Version: r.policy.Version, Rule: r.ID, Mode: r.mode(), Condition: r.Condition}
+	return Fired{Policy: r.policy.Name, Version: r.policy.Version, Rule: r.ID, Mode: r.mode(), Condition: r.Condition, Stale: r.stale}
 }
 
 // run evaluates one rule: the first line that holds or errs, then `unless`. It

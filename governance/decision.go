@@ -1,6 +1,9 @@
 package governance
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Fired is one rule that applied to a call.
 type Fired struct {
@@ -22,6 +25,9 @@ type Fired struct {
 	// Residual: the line depends on facts that are not there; this is what is
 	// left of it where all that is known is put in.
 	Residual string `json:"residual,omitempty"`
+	// Stale: the tool's schema is not the one that the rule was confirmed for. The
+	// rule is enforced as it was written, and the tool counts as unknown.
+	Stale bool `json:"stale,omitempty"`
 	// Exempt: the rule's `unless` held, so that its `else` applied.
 	Exempt bool `json:"exempt,omitempty"`
 	// UnlessError: the `unless` erred, which counts as false.
@@ -52,6 +58,8 @@ type CallDecision struct {
 	Kind       Kind   `json:"kind,omitempty"`
 	ArgsDigest string `json:"args_digest,omitempty"` // sha256 over the RFC 8785 form of {name, arguments}
 	SchemaHash string `json:"schema_hash,omitempty"`
+	// Stale: an enforced rule about this tool is, see Fired.Stale.
+	Stale bool `json:"stale,omitempty"`
 }
 
 // Reasons of a CallDecision.
@@ -64,7 +72,33 @@ const (
 	ReasonNotOffered = "not_offered" // the request did not offer this tool
 	ReasonBadName    = "bad_name"    // not [A-Za-z0-9_.:/-]{1,128}
 	ReasonError      = "rule_error"  // a rule's expression erred
+	ReasonNoPolicies = "no_policies" // the policies of the workspace could not be loaded
 )
+
+// WorkspaceDecider is a Decider whose policies differ by workspace and can be
+// exchanged.
+type WorkspaceDecider interface {
+	Decider
+	// For answers what judges in a workspace now; a turn is judged by one bundle
+	// from its first call to its last. The error is a *fault.Error: nothing may be
+	// decided by fewer policies than are confirmed.
+	For(ctx context.Context, workspace string) (*Bundle, error)
+}
+
+// DeciderFor fixes what judges in a workspace, where that can change.
+func DeciderFor(ctx context.Context, d Decider, workspace string) (Decider, error) {
+	switch d := d.(type) {
+	case WorkspaceDecider:
+		b, err := d.For(ctx, workspace)
+		if err != nil {
+			return nil, err
+		}
+		return b, nil
+	case interface{ Bundle() *Bundle }:
+		return d.Bundle(), nil
+	}
+	return d, nil
+}
 
 // Decider judges the calls of a turn. It is pure: same bundle, same facts, same
 // verdicts; no network, no clock, no model.

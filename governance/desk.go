@@ -81,21 +81,24 @@ func NewDesk(engine store.Engine, decider Decider, o DeskOptions) *Desk {
 // judge is the decider for one judgement, and the version of what it decides by,
 // "" if it has none. Policies that can be exchanged are fixed here, so that the
 // version is the one that decided.
-func (d *Desk) judge() (Decider, string) {
-	decider := d.decider
-	if live, ok := decider.(interface{ Bundle() *Bundle }); ok {
-		decider = live.Bundle()
-	}
+func (d *Desk) judge(ctx context.Context, workspace string) (Decider, string, error) {
+	decider, err := DeciderFor(ctx, d.decider, workspace)
+	return decider, versionOf(decider), err
+}
+
+func versionOf(decider Decider) string {
 	if v, ok := decider.(interface{ Version() string }); ok {
-		return decider, v.Version()
+		return v.Version()
 	}
-	return decider, ""
+	return ""
 }
 
 // Turn is one reply's calls with the facts they are judged by.
 type Turn struct {
 	TraceID string
 	Facts   Facts // Now is filled by Plan
+	// Decider is what the facts were gathered for, see DeciderFor; nil is the desk's.
+	Decider Decider
 	// ReleasedRead says that Facts.Released was loaded.
 	ReleasedRead bool
 	Sealed       *Sealed
@@ -131,8 +134,13 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 	t.Facts.Now = now
 	p := &Plan{turn: t, Calls: t.Sealed.Calls(), pieces: len(t.Sealed.pieces)}
 	p.free = make([]bool, len(p.Calls))
-	var judge Decider
-	judge, p.bundle = d.judge()
+	judge := t.Decider
+	if judge == nil {
+		if judge, _, err = d.judge(ctx, t.Facts.Workspace); err != nil {
+			return nil, err
+		}
+	}
+	p.bundle = versionOf(judge)
 	p.Decisions = judgeTurn(judge, t.Facts, p.Calls, d.o.ReleaseAllowed)
 	for _, choice := range choicesOf(p.Calls) {
 		at, _ := ofChoice(p.Calls, choice)

@@ -205,7 +205,7 @@ func (d *Desk) letGo(ctx context.Context, h *Hold, a Answer, now time.Time, out 
 		out.Result = ResultErased
 		return nil, nil
 	}
-	ops, bundle, err := d.decideAgain(h, beside, a, now)
+	ops, bundle, err := d.decideAgain(ctx, h, beside, a, now)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func (d *Desk) letGo(ctx context.Context, h *Hold, a Answer, now time.Time, out 
 // decideAgain judges the calls under today's policies and roles with the facts of
 // the time they were held. Where the verdict is stricter than what was lifted, it
 // counts: the call is refused, or waits again.
-func (d *Desk) decideAgain(h *Hold, beside holdBytes, a Answer, now time.Time) (ops []store.Op, bundle string, err error) {
+func (d *Desk) decideAgain(ctx context.Context, h *Hold, beside holdBytes, a Answer, now time.Time) (ops []store.Op, bundle string, err error) {
 	facts := beside.Facts
 	facts.Now = now
 	facts.Requester.Roles, facts.Requester.Claims = a.By.Roles, a.By.Claims
@@ -232,7 +232,10 @@ func (d *Desk) decideAgain(h *Hold, beside holdBytes, a Answer, now time.Time) (
 			calls, at = append(calls, beside.Calls[i].Call), append(at, i)
 		}
 	}
-	judge, bundle := d.judge()
+	judge, bundle, err := d.judge(ctx, h.Workspace)
+	if err != nil {
+		return nil, "", err
+	}
 	var back []int // items that the answers do not lift
 	for j, i := range at {
 		it := &h.Items[i]

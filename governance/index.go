@@ -107,12 +107,14 @@ type plan struct {
 	tool       Tool
 	schemaHash string
 	kind       Kind
+	stale      bool // an enforced rule was confirmed for another schema
 	rules      []planRule
 }
 
 type planRule struct {
 	*compiledRule
 	names  bool // names the tool by more than "*"
+	stale  bool // was confirmed for another schema
 	lines  []typed
 	unless typed
 }
@@ -168,13 +170,22 @@ func (b *Bundle) makePlan(name string, tool Tool) *plan {
 	all, named := b.index.find(name)
 	for _, i := range all {
 		r := planRule{compiledRule: b.rules[i], names: named[i]}
+		schema := tool.Schema
+		if confirmed, ok := r.policy.Schemas[name]; ok && confirmed != p.schemaHash {
+			// As it was written: types that it was never confirmed for do not count.
+			r.stale, schema = true, nil
+			p.stale = p.stale || r.mode() == Enforce
+		}
 		for _, c := range r.compiledRule.lines {
-			r.lines = append(r.lines, b.typed(c, tool.Schema))
+			r.lines = append(r.lines, b.typed(c, schema))
 		}
 		if r.compiledRule.unless != nil {
-			r.unless = b.typed(*r.compiledRule.unless, tool.Schema)
+			r.unless = b.typed(*r.compiledRule.unless, schema)
 		}
 		p.rules = append(p.rules, r)
+	}
+	if p.stale {
+		p.kind = KindUnknown
 	}
 	return p
 }

@@ -114,6 +114,12 @@ func LoadOpen(path string) ([]Policy, error) {
 	return loadWith(path, &reader{open: true})
 }
 
+// ParseOpen is ParsePolicies for conditions that are not compiled yet, as LoadOpen
+// is LoadFiles.
+func ParseOpen(source string, text []byte) ([]Policy, error) {
+	return parseWith(source, text, reader{open: true})
+}
+
 // LoadPinned is LoadFiles with other pins than those of the lock file.
 func LoadPinned(path string, pins []Pin) ([]Policy, error) {
 	pinned := make(map[string]Pin, len(pins))

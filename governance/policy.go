@@ -21,6 +21,10 @@ type Policy struct {
 	// (files) or number.
 	Source  string
 	Version string
+	// Schemas are the hashes (Tool.SchemaHash) of the schemas that the tools it names
+	// had when this version was made. Where a request offers another schema, the
+	// rules are stale: see Fired.Stale. Policies in files have none.
+	Schemas map[string]string `json:",omitempty"`
 }
 
 // Rule is one rule of a policy.

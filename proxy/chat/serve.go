@@ -47,7 +47,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	if ws := req.ContextWorkspace; ws != "" && ws != c.Workspace {
 		return fault.New(fault.Forbidden, "context.workspace_id is not the workspace of this key")
 	}
-	if err := h.hosted(t); err != nil {
+	if err := h.hosted(ctx, t); err != nil {
 		return err
 	}
 	defer h.seen(t)
@@ -123,7 +123,10 @@ func (h *Handler) find(ctx context.Context, r *http.Request, t *turn) error {
 func (h *Handler) decide(ctx context.Context, t *turn, coll *collector) (*governance.Plan, error) {
 	turn := &governance.Turn{TraceID: t.caller.TraceID, Facts: t.facts(), Sealed: coll.sealed, AsCame: coll.asCame}
 	var err error
-	if turn.Facts.Released, turn.ReleasedRead, err = h.observed(ctx, t, coll.sealed); err != nil {
+	if turn.Decider, err = governance.DeciderFor(ctx, h.o.Decider, t.caller.Workspace); err != nil {
+		return nil, err
+	}
+	if turn.Facts.Released, turn.ReleasedRead, err = h.observed(ctx, t, turn.Decider, coll.sealed); err != nil {
 		return nil, err
 	}
 	return h.o.Desk.Plan(ctx, turn)
@@ -131,9 +134,9 @@ func (h *Handler) decide(ctx context.Context, t *turn, coll *collector) (*govern
 
 // observed loads the conversation's released calls, where a rule about one of
 // the proposed tools asks for them, and says whether it did.
-func (h *Handler) observed(ctx context.Context, t *turn, sealed *governance.Sealed) (list []governance.Released, reads bool, err error) {
+func (h *Handler) observed(ctx context.Context, t *turn, judge governance.Decider, sealed *governance.Sealed) (list []governance.Released, reads bool, err error) {
 	for _, c := range sealed.Calls() {
-		reads = reads || h.o.Decider.ReadsReleased(c.Name)
+		reads = reads || judge.ReadsReleased(c.Name)
 	}
 	if !reads {
 		return nil, false, nil

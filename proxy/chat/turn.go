@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -140,14 +141,18 @@ func (t *turn) forced() string {
 }
 
 // hosted refuses provider-executed tools, which no gate can hold.
-func (h *Handler) hosted(t *turn) error {
+func (h *Handler) hosted(ctx context.Context, t *turn) error {
 	isHosted := func(tool openai.Tool) bool { return tools.Hosted(tool.Type) }
 	if !t.req.WebSearch && !slices.ContainsFunc(t.req.Tools, isHosted) {
 		return nil
 	}
+	judge, err := governance.DeciderFor(ctx, h.o.Decider, t.caller.Workspace)
+	if err != nil {
+		return err
+	}
 	facts := t.facts()
 	for _, kind := range t.tools().Hosted() {
-		if h.o.Decider.Hosted(facts, kind) {
+		if judge.Hosted(facts, kind) {
 			continue
 		}
 		f := fault.New(fault.InvalidRequest, "%q is executed by the model's provider and cannot be governed; a rule that allows %q lets it through", kind, "hosted:"+kind)
