@@ -6,7 +6,7 @@ BIN         := bin/cadreen
 SOURCES      = $$(find . -name '*.go' -not -path '*/node_modules/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint bench bench-doc bench-proxy fmt docs clean
+.PHONY: help build run test race chaos lint bench bench-doc bench-proxy fmt docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test: ## run every test against real servers (redis-server, Node.js 20 or later)
 race: ## run every test under the race detector (slow, needs a C compiler)
 	@.ci/needs
 	CGO_ENABLED=1 $(GO) test -race -p 2 -timeout 30m ./...
+
+chaos: ## run the fault suite 20 times longer than make test does, about half an hour (CHAOS=20)
+	@.ci/needs
+	CADREEN_CHAOS=$(or $(CHAOS),20) $(GO) test -count=1 -v -timeout 2h -run 'Chaos|TheStoreIsAway|TheSuiteOn' ./cmd/cadreen ./store/...
 
 lint: ## check formatting, go vet and staticcheck
 	@unformatted=$$(gofmt -l $(SOURCES)); \

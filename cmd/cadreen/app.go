@@ -38,6 +38,10 @@ type Main struct {
 	// move time. nil is none; it is called by several goroutines at once.
 	Offset func() time.Duration
 
+	// over is put over the store that was opened; nil is nothing. Tests have one
+	// that stops the program at a named step.
+	over func(store.Engine) store.Engine
+
 	log      *slog.Logger
 	listener net.Listener
 	server   *proxy.Server
@@ -66,6 +70,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	}()
 	if m.engine, err = openStore(ctx, m.Config.Store, m.Offset); err != nil {
 		return err
+	}
+	if m.over != nil {
+		m.engine = m.over(m.engine)
 	}
 	m.warnAboutDurability(ctx)
 	policies, err := openPolicies(m.Config, m.log)

@@ -16,20 +16,25 @@ import (
 type process struct {
 	proxyUnderTest
 	cmd *exec.Cmd
+	out *bufio.Scanner // its standard output after the greeting
 }
 
 func startProcess(t *testing.T, config string) *process {
 	t.Helper()
-	cmd := exec.Command("cadreen", "serve", "--config", config) // see TestMain
+	return startCommand(t, exec.Command("cadreen", "serve", "--config", config)) // see TestMain
+}
+
+// startCommand starts a program that serves, and waits until it listens.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	p := &process{proxyUnderTest: proxyUnderTest{t: t}, cmd: cmd}
+	p := &process{proxyUnderTest: proxyUnderTest{t: t}, cmd: cmd, out: bufio.NewScanner(out)}
 	t.Cleanup(p.kill)
-	scan := bufio.NewScanner(out)
-	for scan.Scan() {
-		if m := listens.FindStringSubmatch(scan.Text()); m != nil {
+	for p.out.Scan() {
+		if m := listens.FindStringSubmatch(p.out.Text()); m != nil {
 			p.url = m[1] + "/v1"
 			return p
 		}

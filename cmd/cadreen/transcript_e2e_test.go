@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -130,24 +132,31 @@ type wireMessage struct {
 // a call is a call wherever it stands.
 func (r reply) read(t *testing.T) seen {
 	t.Helper()
-	s := seen{ids: map[string]bool{}, choices: map[int]bool{}}
-	if !strings.HasPrefix(r.header.Get("Content-Type"), "text/event-stream") {
-		s.take(t, r.body)
-		return s
-	}
-	for _, payload := range payloads(r.body) {
-		if payload == "[DONE]" {
-			s.done = true
-			continue
-		}
-		require.False(t, s.done, "something came after [DONE]: %s", payload)
-		s.take(t, payload)
-	}
+	s, err := r.parse()
+	require.NoError(t, err)
 	return s
 }
 
-func (s *seen) take(t *testing.T, raw string) {
-	t.Helper()
+// parse is read for goroutines. With an error it is what came before it.
+func (r reply) parse() (seen, error) {
+	s := seen{ids: map[string]bool{}, choices: map[int]bool{}}
+	if !strings.HasPrefix(r.header.Get("Content-Type"), "text/event-stream") {
+		return s, s.take(r.body)
+	}
+	for _, payload := range payloads(r.body) {
+		if s.done {
+			return s, errors.New("something came after [DONE]: " + payload)
+		}
+		if payload == "[DONE]" {
+			s.done = true
+		} else if err := s.take(payload); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func (s *seen) take(raw string) error {
 	var o struct {
 		ID      string                       `json:"id"`
 		Conv    string                       `json:"conversation_id"`
@@ -158,11 +167,13 @@ func (s *seen) take(t *testing.T, raw string) {
 		Choices []wireChoice                 `json:"choices"`
 		Error   *struct{ Code, Message string }
 	}
-	require.NoError(t, json.Unmarshal([]byte(raw), &o), raw)
+	if err := json.Unmarshal([]byte(raw), &o); err != nil {
+		return fmt.Errorf("%w in %s", err, raw)
+	}
 	if o.Error != nil {
 		s.failed = o.Error.Code
 		s.text += o.Error.Message
-		return
+		return nil
 	}
 	s.ids[o.ID] = true
 	for _, pair := range []struct {
@@ -193,6 +204,7 @@ func (s *seen) take(t *testing.T, raw string) {
 		}
 		s.collect(m, c.Message != nil)
 	}
+	return nil
 }
 
 func (s *seen) collect(m *wireMessage, whole bool) {

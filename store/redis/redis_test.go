@@ -29,6 +29,26 @@ func TestTheSuiteOnACluster(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Engine { return open(t, url) })
 }
 
+func TestTheSuiteOnValkey(t *testing.T) {
+	if !storetest.HaveValkey() {
+		t.Skip("valkey-server is not here: install Valkey 8 (Debian 12: bookworm-backports) to run the suite on it")
+	}
+	server, err := storetest.StartValkey(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(server.Kill)
+	version, err := server.Say("INFO", "server")
+	require.NoError(t, err)
+	require.Contains(t, version, "valkey_version:8.")
+	storetest.Run(t, func(t *testing.T) store.Engine { return open(t, "redis://"+server.Addr) })
+}
+
+func TestTheSuiteBehindSentinel(t *testing.T) {
+	servers, err := storetest.StartRedisSentinel(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(servers.Kill)
+	storetest.Run(t, func(t *testing.T) store.Engine { return open(t, servers.URL()) })
+}
+
 func BenchmarkRedis(b *testing.B) {
 	storetest.Bench(b, open(b, "redis://"+storetest.RedisServer(b)))
 }

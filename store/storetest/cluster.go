@@ -80,3 +80,51 @@ func StartRedisCluster(dir string) (nodes []*RedisProcess, err error) {
 		return nil
 	})
 }
+
+// MoveSlot moves the slot of a key from the master that has it to the next one,
+// some keys at a time, as redis-cli does. Between its steps it calls pause.
+func MoveSlot(nodes []*RedisProcess, key string, pause func()) error {
+	slot, err := nodes[0].Say("CLUSTER", "KEYSLOT", key)
+	if err != nil {
+		return err
+	}
+	at := -1
+	for i, node := range nodes {
+		if _, err := node.Say("EXISTS", key); err == nil {
+			at = i
+		}
+	}
+	if at < 0 {
+		return fmt.Errorf("storetest: no node has slot %s", slot)
+	}
+	from, to := nodes[at], nodes[(at+1)%len(nodes)]
+	fromID, err1 := from.Say("CLUSTER", "MYID")
+	toID, err2 := to.Say("CLUSTER", "MYID")
+	_, err3 := to.Say("CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
+	_, err4 := from.Say("CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	host, port, _ := strings.Cut(to.Addr, ":")
+	for {
+		pause()
+		keys, err := from.Say("CLUSTER", "GETKEYSINSLOT", slot, "200")
+		if err != nil {
+			return err
+		}
+		if keys == "" {
+			break
+		}
+		words := append([]string{"MIGRATE", host, port, `""`, "0", "5000", "KEYS"}, strings.Split(keys, "\n")...)
+		if _, err := from.Say(words...); err != nil {
+			return err
+		}
+	}
+	pause()
+	for _, node := range []*RedisProcess{to, from} {
+		if _, err := node.Say("CLUSTER", "SETSLOT", slot, "NODE", toID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -35,14 +35,16 @@ func RedisServer(t testing.TB) (addr string) {
 type RedisProcess struct {
 	Addr string // host:port, the same after Restart
 
-	dir    string
-	args   []string
-	cmd    *exec.Cmd
-	output bytes.Buffer
-	guard  *exec.Cmd
-	leash  interface{ Close() error }
-	exited chan struct{}
-	once   *sync.Once
+	program  string
+	dir      string
+	args     []string
+	sentinel bool // args are all there is
+	cmd      *exec.Cmd
+	output   bytes.Buffer
+	guard    *exec.Cmd
+	leash    interface{ Close() error }
+	exited   chan struct{}
+	once     *sync.Once
 }
 
 // StartRedis starts a server that keeps its data in dir and waits until it
@@ -52,13 +54,29 @@ func StartRedis(dir string, args ...string) (*RedisProcess, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, errors.New("storetest: redis-server is not on PATH; install Redis or Valkey to run these tests")
 	}
+	return startServer("redis-server", dir, args)
+}
+
+// StartValkey is StartRedis with Valkey's own server. HaveValkey says whether
+// there is one.
+func StartValkey(dir string, args ...string) (*RedisProcess, error) {
+	return startServer("valkey-server", dir, args)
+}
+
+// HaveValkey says whether valkey-server is on PATH.
+func HaveValkey() bool {
+	_, err := exec.LookPath("valkey-server")
+	return err == nil
+}
+
+func startServer(program, dir string, args []string) (*RedisProcess, error) {
 	var err error
 	for range 5 { // another process may take the port first
 		var ports []int
 		if ports, err = freePorts(1); err != nil {
 			return nil, err
 		}
-		p := &RedisProcess{dir: dir, Addr: local(ports[0]), args: append([]string{"--port", strconv.Itoa(ports[0])}, args...)}
+		p := &RedisProcess{program: program, dir: dir, Addr: local(ports[0]), args: append([]string{"--port", strconv.Itoa(ports[0])}, args...)}
 		if err = p.Restart(); err == nil {
 			return p, nil
 		}
@@ -68,15 +86,18 @@ func StartRedis(dir string, args ...string) (*RedisProcess, error) {
 
 // Restart starts the server again on its port and data. It must have ended.
 func (p *RedisProcess) Restart() error {
-	args := append([]string{
-		"--bind", "127.0.0.1", "--dir", p.dir, "--daemonize", "no",
-		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--loglevel", "warning",
-	}, p.args...)
+	args := p.args
+	if !p.sentinel {
+		args = append([]string{
+			"--bind", "127.0.0.1", "--dir", p.dir, "--daemonize", "no",
+			"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--loglevel", "warning",
+		}, args...)
+	}
 	p.output.Reset()
-	p.cmd = exec.Command("redis-server", args...)
+	p.cmd = exec.Command(p.program, args...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	if err := p.cmd.Start(); err != nil {
-		return fmt.Errorf("storetest: start redis-server: %w", err)
+		return fmt.Errorf("storetest: start %s: %w", p.program, err)
 	}
 	p.exited, p.once = make(chan struct{}), &sync.Once{}
 	cmd, exited := p.cmd, p.exited
@@ -88,10 +109,10 @@ func (p *RedisProcess) Restart() error {
 		p.Kill()
 		return err
 	}
-	err := until("redis-server answers", func() error {
+	err := until(p.program+" answers", func() error {
 		select {
 		case <-exited:
-			return giveUp{fmt.Errorf("redis-server ended: %s", p.output.String())}
+			return giveUp{fmt.Errorf("%s ended: %s", p.program, p.output.String())}
 		default:
 		}
 		_, err := say(p.Addr, "PING")
@@ -126,6 +147,10 @@ func (p *RedisProcess) Pause() error { return p.cmd.Process.Signal(syscall.SIGST
 
 // Resume ends a Pause.
 func (p *RedisProcess) Resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Say sends one command, its words without blanks, and answers what came: of an
+// array its elements, each on a line.
+func (p *RedisProcess) Say(words ...string) (string, error) { return say(p.Addr, words...) }
 
 func (p *RedisProcess) end(signal os.Signal) {
 	p.once.Do(func() {

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// say sends one command and answers a simple, an integer or a bulk reply. It is
-// all that the starters need to speak to a server.
+// say sends one command and answers what came: a text, a number as text, or the
+// elements of an array, one on each line. It is all that the starters need to
+// speak to a server.
 func say(addr string, words ...string) (string, error) {
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
@@ -26,6 +27,18 @@ func say(addr string, words ...string) (string, error) {
 		return "", err
 	}
 	r := bufio.NewReader(conn)
+	answer, err := hear(r)
+	if errors.Is(err, errReply) {
+		err = fmt.Errorf("%s: %w", strings.Join(words, " "), err)
+	}
+	return answer, err
+}
+
+// errReply is a reply that is an error, or none that is known.
+var errReply = errors.New("reply")
+
+// hear reads one reply; of an array its elements, each on a line of its own.
+func hear(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	if err != nil {
 		return "", err
@@ -40,12 +53,26 @@ func say(addr string, words ...string) (string, error) {
 	case '$':
 		n, err := strconv.Atoi(line[1:])
 		if err != nil || n < 0 {
-			return "", fmt.Errorf("reply %q", line)
+			return "", fmt.Errorf("%w %q", errReply, line)
 		}
-		bulk := make([]byte, n)
+		bulk := make([]byte, n+2)
 		_, err = io.ReadFull(r, bulk)
-		return string(bulk), err
+		return string(bulk[:n]), err
+	case '*':
+		n, err := strconv.Atoi(line[1:])
+		if err != nil {
+			return "", fmt.Errorf("%w %q", errReply, line)
+		}
+		var all []string
+		for range n {
+			one, err := hear(r)
+			if err != nil {
+				return "", err
+			}
+			all = append(all, one)
+		}
+		return strings.Join(all, "\n"), nil
 	default:
-		return "", fmt.Errorf("%s: %s", strings.Join(words, " "), line)
+		return "", fmt.Errorf("%w %s", errReply, line)
 	}
 }
