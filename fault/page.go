@@ -16,6 +16,11 @@ func Markdown() []byte {
 	for _, p := range preface {
 		b.WriteString(p + "\n\n")
 	}
+	b.WriteString("## " + absentTitle + "\n\n" + absentText + "\n\n")
+	for _, a := range Absences() {
+		b.WriteString("- " + a.Name + ": [`" + a.Code + "`](#err-" + a.Code + ") at `" + strings.Join(a.Routes, "`, `") + "`\n")
+	}
+	b.WriteString("\n")
 	for _, s := range sections() {
 		b.WriteString("## " + s.Name + "\n\n")
 		if !s.Served {
@@ -36,6 +41,9 @@ func Page() []byte {
 	var b bytes.Buffer
 	err := pageTemplate.Execute(&b, map[string]any{
 		"Preface":      preface,
+		"AbsentTitle":  absentTitle,
+		"AbsentText":   absentText,
+		"Absences":     Absences(),
 		"Sections":     sections(),
 		"NotServed":    notServed,
 		"NotServedWhy": notServedWhy,
@@ -52,6 +60,8 @@ const (
 	notServed    = "Not served by this version."
 	notServedWhy = "The codes are reserved; nothing sends them yet."
 	notSent      = "reserved, not sent by this version"
+	absentTitle  = "What this version does not have"
+	absentText   = "The addresses of these parts of the contract exist, need a key and answer their code with `x-should-retry: false`. The other codes of such a part are reserved."
 )
 
 var preface = []string{

@@ -9,18 +9,33 @@ import (
 	"cadreen/governance"
 	"cadreen/proxy/api"
 	"cadreen/proxy/chat"
+	"cadreen/proxy/intent"
 	"cadreen/proxy/keys"
 )
 
 // chat hands a chat completion over, as long as there is room.
 func (s *Server) chat(c echo.Context, p keys.Principal) error {
-	defer s.inFlight.Add(-1)
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return s.o.Chat.Serve(c.Response(), c.Request(), s.chatCaller(c, p))
+}
+
+// enter takes one of the places for chat completions; leave gives it back.
+func (s *Server) enter() (leave func(), err error) {
 	if s.inFlight.Add(1) > int64(s.o.Settings.Streams) {
+		s.inFlight.Add(-1)
 		e := fault.New(fault.ServiceUnavailable, "%d chat completions are in flight, which is the limit", s.o.Settings.Streams)
 		e.Hint = "Try again in a moment, or raise limits.streams."
 		e.RetryAfter = 1
-		return e
+		return nil, e
 	}
+	return func() { s.inFlight.Add(-1) }, nil
+}
+
+func (s *Server) chatCaller(c echo.Context, p keys.Principal) chat.Caller {
 	caller := chat.Caller{
 		Workspace:   p.Workspace,
 		Requester:   requester(p),
@@ -31,7 +46,22 @@ func (s *Server) chat(c echo.Context, p keys.Principal) error {
 	if p.Passthrough {
 		caller.Authorization = c.Request().Header.Get("Authorization")
 	}
-	return s.o.Chat.Serve(c.Response(), c.Request(), caller)
+	return caller
+}
+
+// intent answers through a chat completion of its own.
+func (s *Server) intent(c echo.Context, p keys.Principal) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	caller := s.chatCaller(c, p)
+	return s.intents.Serve(c.Response(), c.Request(), intent.Caller{Workspace: p.Workspace, TraceID: caller.TraceID},
+		func(w http.ResponseWriter, r *http.Request, governed func([]governance.CallDecision, *governance.Hold)) error {
+			caller.Governed = governed
+			return s.o.Chat.Serve(w, r, caller)
+		})
 }
 
 // models passes the model server's list on as it came.

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"cadreen/proxy/backend"
+	"cadreen/proxy/keys"
 	"cadreen/store"
 )
 
@@ -16,6 +17,71 @@ const (
 	readyAge     = 2 * time.Second // how old an answer of readyz may be
 	readyTimeout = 3 * time.Second // how long one check may take
 )
+
+// health says how the parts are, to a holder of a key: clients check a key with
+// it. It is 200 while it can be answered at all; what is wrong stands in it.
+func (s *Server) health(c echo.Context, p keys.Principal) error {
+	storeErr, backendErr := s.ready.check(c.Request().Context())
+	policies := 0
+	governanceErr := storeErr
+	if s.o.Deciding != nil {
+		bundle, err := s.o.Deciding.Bundle(c.Request().Context(), p.Workspace)
+		if governanceErr = err; err == nil {
+			policies = len(bundle.Policies())
+		}
+	}
+	model := subsystem{Status: healthState(backendErr)}
+	if s.o.Backend.Rehearsal() {
+		model.Detail = "the built-in rehearsal model"
+	}
+	answer := struct {
+		Status     string     `json:"status"`
+		Timestamp  time.Time  `json:"timestamp"`
+		Store      subsystem  `json:"store"`
+		Model      subsystem  `json:"model"`
+		Governance governing  `json:"governance"`
+		Memory     subsystem  `json:"memory"`
+		Connected  connecting `json:"connections"`
+		Workspace  string     `json:"workspace"`
+		Tenant     string     `json:"tenant_id"`
+		Version    string     `json:"version"`
+		TraceID    string     `json:"trace_id"`
+	}{
+		Status: "healthy", Timestamp: s.now().UTC(),
+		Store: subsystem{Status: healthState(storeErr)}, Model: model,
+		Governance: governing{Status: healthState(governanceErr), Active: policies},
+		Memory:     subsystem{Status: "not_configured"},
+		Workspace:  p.Workspace, Tenant: p.Workspace, Version: s.o.Settings.Version, TraceID: of(c).trace,
+	}
+	if storeErr != nil || backendErr != nil || governanceErr != nil {
+		answer.Status = "degraded"
+		s.log.Warn("degraded", "trace_id", of(c).trace, "store", storeErr, "backend", backendErr, "governance", governanceErr)
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+type subsystem struct {
+	Status string `json:"status"` // healthy, unhealthy or not_configured
+	Detail string `json:"detail,omitempty"`
+}
+
+type governing struct {
+	Status string `json:"status"`
+	Active int    `json:"active"` // policies that decide in the workspace
+}
+
+// connecting counts connections, which this version does not have.
+type connecting struct {
+	Total   int `json:"total"`
+	Healthy int `json:"healthy"`
+}
+
+func healthState(err error) string {
+	if err != nil {
+		return "unhealthy"
+	}
+	return "healthy"
+}
 
 // healthz says that the process is alive, and asks nobody.
 func (s *Server) healthz(c echo.Context) error {

@@ -55,10 +55,10 @@ func (s *Server) once(c echo.Context, p keys.Principal, h func(echo.Context, key
 	})
 }
 
-// person is whom a chat completion names, as the chat itself reads it. A body
+// person is whom a chat completion or an intent names, as the chat itself reads it. A body
 // that cannot be read names nobody; its refusal is the handler's.
 func person(route string, body []byte) string {
-	if route != routeChat {
+	if route != routeChat && route != routeIntent {
 		return ""
 	}
 	req, err := openai.ParseRequest(body)

@@ -14,8 +14,11 @@ import (
 // handlers. The bare one serves chat and models only.
 var bases = []string{"/api/v1/cadreen", "/v1", "/api/v1"}
 
-// routeChat is the one route that others need to know by name.
-const routeChat = "chat"
+// The routes that others need to know by name: their bodies may name a person.
+const (
+	routeChat   = "chat"
+	routeIntent = "intent"
+)
 
 func (s *Server) routes() {
 	for _, base := range append([]string{""}, bases...) {
@@ -23,10 +26,13 @@ func (s *Server) routes() {
 		s.add(http.MethodGet, base+"/models", "models", s.guard(keys.RoleChat, anyone, s.models))
 	}
 	for _, base := range bases {
+		s.add(http.MethodPost, base+"/intent", routeIntent, s.guard(keys.RoleChat, keyHolders, s.intent))
+		s.add(http.MethodGet, base+"/health", "health", s.guard(keys.RoleChat, keyHolders, s.health))
 		s.add(http.MethodGet, base+"/escalations", "escalations", s.guard(keys.RoleReviewer, keyHolders, s.listEscalations))
 		s.add(http.MethodGet, base+"/escalations/:id", "escalation", s.guard(keys.RoleReviewer, keyHolders, s.getEscalation))
 		s.add(http.MethodPost, base+"/escalations/:id/resolve", "escalation_resolve", s.guard(keys.RoleReviewer, keyHolders, s.resolveEscalation))
 	}
+	s.absent()
 	s.add(http.MethodGet, "/", "root", s.root)
 	s.add(http.MethodGet, "/healthz", "healthz", s.healthz)
 	s.add(http.MethodGet, "/readyz", "readyz", s.readyz)

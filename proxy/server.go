@@ -27,6 +27,7 @@ import (
 	"cadreen/proxy/backend"
 	"cadreen/proxy/chat"
 	"cadreen/proxy/idempotency"
+	"cadreen/proxy/intent"
 	"cadreen/proxy/keys"
 	"cadreen/store"
 )
@@ -66,11 +67,15 @@ type Settings struct {
 
 // Options build a Server. Chat, Backend, Desk, Keys and Engine are required.
 type Options struct {
-	Chat     ChatHandler
-	Backend  backend.Backend
-	Desk     api.Desk
-	Keys     *keys.Ring
-	Engine   store.Engine
+	Chat    ChatHandler
+	Backend backend.Backend
+	Desk    api.Desk
+	Keys    *keys.Ring
+	Engine  store.Engine
+	// Seen are the tools that requests of a workspace offered; nil knows none.
+	Seen intent.Seen
+	// Deciding gives the policies of a workspace; nil has none.
+	Deciding api.Deciding
 	Settings Settings
 	Logger   *slog.Logger     // slog.Default if nil
 	Now      func() time.Time // time.Now if nil
@@ -86,6 +91,7 @@ type Server struct {
 	metrics     *metrics
 	ready       readiness
 	escalations *api.Escalations
+	intents     *intent.Handler
 	keeper      *idempotency.Keeper
 	keepHeaders map[string]bool
 	inFlight    atomic.Int64
@@ -105,6 +111,7 @@ func New(o Options) *Server {
 		s.now = time.Now
 	}
 	s.escalations = &api.Escalations{Desk: o.Desk}
+	s.intents = &intent.Handler{Seen: o.Seen}
 	s.keeper = idempotency.New(idempotency.Options{Engine: o.Engine, Logger: s.log})
 	s.keepHeaders = keptHeaders(o.Settings.KeepHeaders)
 	s.ready = readiness{engine: o.Engine, backend: o.Backend, now: s.now}

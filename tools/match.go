@@ -16,6 +16,8 @@ type Match struct {
 	Score float64
 	// On are those words.
 	On []string
+
+	first int // where the task says the first of them
 }
 
 // Matching are the tools that a task may mean, the best first. It compares words
@@ -26,10 +28,11 @@ func Matching(list []governance.Tool, task string) []Match {
 	var found []Match
 	for _, t := range list {
 		telling := slices.DeleteFunc(wordsOf(t.Name), func(w string) bool { return vagueWords[w] })
-		m := Match{Tool: t}
+		m := Match{Tool: t, first: len(said)}
 		for _, w := range telling {
-			if slices.ContainsFunc(said, func(s string) bool { return sameWord(w, s) }) {
+			if at := slices.IndexFunc(said, func(s string) bool { return sameWord(w, s) }); at >= 0 {
 				m.On = append(m.On, w)
+				m.first = min(m.first, at)
 			}
 		}
 		if len(m.On) > 0 {
@@ -45,6 +48,8 @@ func Matching(list []governance.Tool, task string) []Match {
 			return 1
 		case len(a.On) != len(b.On):
 			return len(b.On) - len(a.On)
+		case a.first != b.first:
+			return a.first - b.first // "refund the order" is more about the refund
 		}
 		return strings.Compare(a.Tool.Name, b.Tool.Name)
 	})

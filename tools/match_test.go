@@ -9,7 +9,7 @@ import (
 )
 
 func TestMatchingTools(t *testing.T) {
-	list := []governance.Tool{{Name: "process_refund"}, {Name: "sendEmail"}, {Name: "get_order_status"}, {Name: "delete_account"}, {Name: "get"}}
+	list := []governance.Tool{{Name: "process_refund"}, {Name: "sendEmail"}, {Name: "get_order_status"}, {Name: "delete_account"}, {Name: "get"}, {Name: "block_user"}}
 	for _, tt := range []struct {
 		task string
 		want []string
@@ -17,7 +17,9 @@ func TestMatchingTools(t *testing.T) {
 		{"Refund order 456", []string{"process_refund", "get_order_status"}},
 		{"refunding the customer", []string{"process_refund"}},
 		{"email Ann, then delete her account", []string{"delete_account", "sendEmail"}},
+		{"What is the order of the refund?", []string{"process_refund", "get_order_status"}},
 		{"Deleting accounts", []string{"delete_account"}},
+		{"block the user of the refund", []string{"block_user", "process_refund"}},
 		{"get the list", nil},
 		{"funds", nil},
 		{"", nil},

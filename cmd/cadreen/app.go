@@ -17,6 +17,7 @@ import (
 	"cadreen/proxy/backend"
 	"cadreen/proxy/chat"
 	"cadreen/proxy/idempotency"
+	"cadreen/proxy/intent"
 	"cadreen/proxy/keys"
 	"cadreen/store"
 	"cadreen/tools"
@@ -170,10 +171,10 @@ func (m *Main) setDefaults() {
 	m.failed = make(chan error, 1)
 }
 
-func (m *Main) newServer(desk *governance.Desk, decider governance.Decider, ring *keys.Ring) *proxy.Server {
+func (m *Main) newServer(desk *governance.Desk, live *governance.Live, ring *keys.Ring) *proxy.Server {
 	c := m.Config
 	handler := chat.New(chat.Options{
-		Backend: m.backend, Desk: desk, Decider: decider, Seen: m.seen, Logger: m.log,
+		Backend: intent.Listen(m.backend), Desk: desk, Decider: live, Seen: m.seen, Logger: m.log,
 		Now: func() time.Time { return time.Now().Add(m.Offset()) },
 		Settings: chat.Settings{
 			Model:               c.Backend.Model,
@@ -187,6 +188,7 @@ func (m *Main) newServer(desk *governance.Desk, decider governance.Decider, ring
 	})
 	return proxy.New(proxy.Options{
 		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Logger: m.log,
+		Seen: m.seen, Deciding: deciding{live},
 		Settings: proxy.Settings{
 			BodyLimit:   c.Limits.Body,
 			Streams:     c.Limits.Streams,

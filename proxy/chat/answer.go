@@ -74,6 +74,7 @@ func (h *Handler) settle(ctx context.Context, w http.ResponseWriter, t *turn, a 
 	if err != nil {
 		return err
 	}
+	t.caller.governed(decisions(&done.Hold), &done.Hold)
 	s := a.speech(done, kept)
 	if f := t.asError(s.out.gate, s.text, s.out.next); f != nil {
 		return f
@@ -192,6 +193,16 @@ func names(h *governance.Hold, answer string) []string {
 		if it.Answer == answer && (answer != governance.AnswerNone || it.Verdict == governance.Confirm) {
 			list = append(list, it.Name)
 		}
+	}
+	return list
+}
+
+// decisions are those of a hold's calls.
+func decisions(h *governance.Hold) []governance.CallDecision {
+	list := make([]governance.CallDecision, len(h.Items))
+	for i, it := range h.Items {
+		list[i] = it.Decision
+		list[i].Call.Name = it.Name // a stored decision does not hold its call
 	}
 	return list
 }

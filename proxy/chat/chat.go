@@ -65,6 +65,16 @@ type Caller struct {
 	Authorization string // the client's header, forwarded only with passthrough
 	Passthrough   bool
 	BaseURL       string // scheme://host for approve_url and doc_url, no trailing slash
+	// Governed hears what was decided about the calls of a turn once that is
+	// durable, and the hold that the turn made or answered, nil for none. nil
+	// hears nothing.
+	Governed func([]governance.CallDecision, *governance.Hold)
+}
+
+func (c *Caller) governed(decisions []governance.CallDecision, hold *governance.Hold) {
+	if c.Governed != nil {
+		c.Governed(decisions, hold)
+	}
 }
 
 // Handler serves chat completions.

@@ -69,6 +69,7 @@ func (e *ending) decide(ctx context.Context) error {
 	if e.t.replan(plan, "") != nil {
 		return errAgain
 	}
+	e.t.caller.governed(plan.Decisions, plan.Hold)
 	e.plan, e.outcome = plan, e.asker.outcome(plan)
 	if !e.out.opened() {
 		return e.t.asError(e.outcome.gate, e.asker.allText(plan, e.held), e.outcome.next)

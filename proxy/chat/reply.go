@@ -95,6 +95,7 @@ func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View,
 	if t.replan(plan, texts[plan.Calls[0].Choice]) != nil {
 		return nil, outcome{}, nil
 	}
+	t.caller.governed(plan.Decisions, plan.Hold)
 	o := a.outcome(plan)
 	if err := t.asError(o.gate, a.allText(plan, held), o.next); err != nil {
 		return nil, o, err

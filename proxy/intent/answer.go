@@ -79,6 +79,7 @@ type Mission struct {
 const (
 	reasonRequiresApproval  = "requires_approval"
 	reasonMissingFact       = "missing_fact"
+	reasonUnclear           = "unclear_answer"
 	reasonMissingConnection = "missing_connection"
 	reasonNoAnswer          = "no_answer"
 )
@@ -230,9 +231,9 @@ func (t *turn) clarifies(a *Answer, r *result, questions []Question, code string
 
 // open are the questions of a turn that waits for the requester.
 func (t *turn) open(r *result) (questions []Question, code string) {
-	if t.hold != nil && t.hold.Prompt != "" {
+	if t.hold != nil {
 		why, _ := t.why(governance.Confirm)
-		return []Question{{ID: "approval", Question: t.hold.Prompt, Type: "choice", Options: []string{"yes", "no"}, Required: true, Reason: why}}, reasonRequiresApproval
+		return []Question{{ID: "approval", Question: cmp.Or(t.hold.Prompt, r.text), Type: "choice", Options: []string{"yes", "no"}, Required: true, Reason: why}}, reasonRequiresApproval
 	}
 	for i, d := range t.decisions {
 		if d.Verdict != governance.Clarify {
@@ -243,7 +244,7 @@ func (t *turn) open(r *result) (questions []Question, code string) {
 		questions = append(questions, q)
 	}
 	if len(questions) == 0 {
-		questions = []Question{{ID: "answer", Question: r.text, Type: "open", Required: true}}
+		return []Question{{ID: "answer", Question: r.text, Type: "open", Required: true}}, reasonUnclear
 	}
 	return questions, reasonMissingFact
 }

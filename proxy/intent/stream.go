@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"cadreen/proxy/sse"
 )
@@ -12,13 +13,13 @@ import (
 // stream turns the chunks of the chat into the events of an intent: intent.delta
 // with the text as it comes, intent.result with the whole answer, [DONE].
 type stream struct {
-	w    http.ResponseWriter
-	turn *turn
-	got  bytes.Buffer // not yet a whole frame
-	all  result
-	text bytes.Buffer
-	out  bool // something was written
-	dead bool // an error ended it
+	w     http.ResponseWriter
+	turn  *turn
+	all   result
+	text  bytes.Buffer
+	parts []*fragments // of released calls, in the order of their indexes
+	out   bool         // something was written
+	dead  bool         // an error ended it
 }
 
 func newStream(w http.ResponseWriter, t *turn) *stream { return &stream{w: w, turn: t} }
@@ -46,22 +47,21 @@ func (s *stream) FlushError() error {
 // Write implements http.ResponseWriter. The chat writes whole frames.
 func (s *stream) Write(p []byte) (int, error) {
 	s.out = true
-	s.got.Write(p)
+	frames := sse.NewReader(bytes.NewReader(p), len(p)+1)
 	for {
-		end := bytes.Index(s.got.Bytes(), []byte("\n\n"))
-		if end < 0 {
+		f, err := frames.Next()
+		if err != nil {
 			return len(p), nil
 		}
-		if err := s.frame(s.got.Next(end + 2)); err != nil {
+		if err := s.frame(f); err != nil {
 			return 0, err
 		}
 	}
 }
 
-func (s *stream) frame(raw []byte) error {
-	f, _ := sse.NewReader(bytes.NewReader(raw), len(raw)+1).Next()
+func (s *stream) frame(f sse.Frame) error {
 	if f.Data == nil {
-		_, err := s.w.Write(raw) // a heartbeat as a comment
+		_, err := s.w.Write(f.Raw) // a heartbeat as a comment
 		return err
 	}
 	if f.Done() {
@@ -69,7 +69,7 @@ func (s *stream) frame(raw []byte) error {
 	}
 	if bytes.HasPrefix(f.Data, []byte(`{"error":`)) {
 		s.dead = true
-		_, err := s.w.Write(raw)
+		_, err := s.w.Write(f.Raw)
 		return err
 	}
 	var h heard
@@ -81,8 +81,8 @@ func (s *stream) frame(raw []byte) error {
 		return nil
 	}
 	d := h.Choices[0].Delta
-	for _, call := range d.ToolCalls {
-		s.all.calls = append(s.all.calls, withoutIndex(call))
+	for _, fragment := range d.ToolCalls {
+		s.call(fragment)
 	}
 	words := cmp.Or(textOf(d.Content), d.Refusal)
 	if words == "" && (d.Content == nil || len(d.ToolCalls) > 0) {
@@ -111,6 +111,9 @@ func (s *stream) end(err error, trace []byte) error {
 		return err
 	}
 	s.all.text = s.text.String()
+	for _, p := range s.parts {
+		s.all.calls = append(s.all.calls, encode(p))
+	}
 	a := s.turn.answer(&s.all)
 	a.Intelligence = trace
 	s.w.Header().Set(gateHeader, a.Gate) // a trailer, which the chat announced
@@ -123,14 +126,53 @@ func (s *stream) end(err error, trace []byte) error {
 	return nil
 }
 
-// withoutIndex is a call as a message holds it.
-func withoutIndex(call json.RawMessage) json.RawMessage {
-	var kept [][]byte
-	for _, m := range members(call) {
-		if m.name != "index" {
-			kept = append(kept, m.raw)
-		}
-	}
-	return append(append([]byte{'{'}, bytes.Join(kept, []byte{','})...), '}')
+// fragments are a released call as it is put together again. The chat lets a
+// call out in fragments only where every reader puts the same call together.
+type fragments struct {
+	index    int
+	ID       string    `json:"id,omitempty"`
+	Type     string    `json:"type"`
+	Function *function `json:"function,omitempty"`
+	Custom   *custom   `json:"custom,omitempty"`
 }
 
+type function struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+type custom struct {
+	Name  string `json:"name"`
+	Input string `json:"input"`
+}
+
+func (s *stream) call(raw json.RawMessage) {
+	var in struct {
+		Index int `json:"index"`
+		fragments
+	}
+	if json.Unmarshal(raw, &in) != nil {
+		return
+	}
+	at := slices.IndexFunc(s.parts, func(f *fragments) bool { return f.index == in.Index })
+	if at < 0 {
+		at = len(s.parts)
+		s.parts = append(s.parts, &fragments{index: in.Index, Type: "function"})
+	}
+	to := s.parts[at]
+	to.ID, to.Type = cmp.Or(to.ID, in.ID), cmp.Or(in.Type, to.Type)
+	if in.Function != nil {
+		if to.Function == nil {
+			to.Function = &function{}
+		}
+		to.Function.Name += in.Function.Name
+		to.Function.Arguments += in.Function.Arguments
+	}
+	if in.Custom != nil {
+		if to.Custom == nil {
+			to.Custom = &custom{}
+		}
+		to.Custom.Name += in.Custom.Name
+		to.Custom.Input += in.Custom.Input
+	}
+}
