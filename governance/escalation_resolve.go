@@ -71,6 +71,9 @@ func (d *Desk) Resolve(ctx context.Context, workspace, id string, r Resolution) 
 			continue
 		}
 		if err := mayResolve(e, h, r.By); err != nil {
+			if _, latest, again := d.escalations.Get(ctx, workspace, id); again == nil && latest != version {
+				continue // decided between the two reads, perhaps by this very decision sent twice
+			}
 			return e, err
 		}
 		ops, err := d.resolveOps(ctx, &e, version, &h, holdVersion, r, now)

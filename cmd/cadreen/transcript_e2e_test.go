@@ -128,9 +128,15 @@ type wireMessage struct {
 	FunctionCall *struct{ Name, Arguments string } `json:"function_call"`
 }
 
+// tester is a test, or one run of a property.
+type tester interface {
+	require.TestingT
+	Helper()
+}
+
 // read collects choice 0 of a reply, and any call of any other choice as well:
 // a call is a call wherever it stands.
-func (r reply) read(t *testing.T) seen {
+func (r reply) read(t tester) seen {
 	t.Helper()
 	s, err := r.parse()
 	require.NoError(t, err)
@@ -235,7 +241,7 @@ func (s *seen) collect(m *wireMessage, whole bool) {
 }
 
 // held asserts that a reply asks and gives nothing away.
-func (s seen) held(t *testing.T, tool string) {
+func (s seen) held(t tester, tool string) {
 	t.Helper()
 	s.silent(t)
 	require.Contains(t, s.text, "I need your approval before I can "+tool+".")
@@ -245,7 +251,7 @@ func (s seen) held(t *testing.T, tool string) {
 }
 
 // silent asserts that no call left in any form.
-func (s seen) silent(t *testing.T) {
+func (s seen) silent(t tester) {
 	t.Helper()
 	require.Empty(t, s.calls)
 	require.Nil(t, s.legacy)
@@ -254,7 +260,7 @@ func (s seen) silent(t *testing.T) {
 }
 
 // released asserts that exactly this call left, to the byte.
-func (s seen) released(t *testing.T, c scripted.Call) {
+func (s seen) released(t tester, c scripted.Call) {
 	t.Helper()
 	require.Equal(t, []seenCall{{c.ID, "function", c.Name, c.Arguments}}, s.calls)
 	require.Equal(t, "tool_calls", s.finish)
