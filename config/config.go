@@ -79,7 +79,8 @@ type CORS struct {
 
 // Trace is what is kept of requests.
 type Trace struct {
-	Retention time.Duration // how long arguments and facts of decisions are kept
+	Store     bool          // traces of requests are stored
+	Retention time.Duration // how long traces, and arguments and facts of decisions, are kept
 }
 
 // Stream is how our side of a stream behaves.

@@ -65,7 +65,7 @@ func TestDefaults(t *testing.T) {
 		Limits: Limits{Body: 32 << 20, Kept: 4 << 20, Streams: 10_000},
 		Errors: "gate",
 		Stream: Stream{Heartbeat: Heartbeat{Interval: 15 * time.Second, Style: "chunk"}},
-		Trace:  Trace{Retention: 30 * 24 * time.Hour},
+		Trace:  Trace{Store: true, Retention: 30 * 24 * time.Hour},
 	}, c)
 	require.True(t, c.Backend.Rehearsal())
 	require.True(t, c.Loopback())
@@ -93,7 +93,7 @@ limits: {body: 1 MiB, kept: 512 KiB, streams: 1_000}
 cors: {origins: ["*", "https://chat.example.com:8443"]}
 errors: http
 stream: {heartbeat: {interval: 5s, style: comment}}
-trace: {retention: 90 days}
+trace: {store: false, retention: 90 days}
 `), nil)
 	require.NoError(t, err)
 	require.Equal(t, &Config{
@@ -116,7 +116,7 @@ trace: {retention: 90 days}
 		CORS:         CORS{Origins: []string{"*", "https://chat.example.com:8443"}},
 		Errors:       "http",
 		Stream:       Stream{Heartbeat: Heartbeat{Interval: 5 * time.Second, Style: "comment"}},
-		Trace:        Trace{Retention: 90 * 24 * time.Hour},
+		Trace:        Trace{Store: false, Retention: 90 * 24 * time.Hour},
 	}, c)
 	require.Equal(t, "https://cadreen.example.com/gate", c.Base())
 }

@@ -103,7 +103,9 @@ var settings = []*Setting{
 	{Key: "stream.heartbeat.style", Default: "chunk", Text: "`chunk` (a chunk with an empty delta), `comment` or `off`.",
 		set: word(func(c *Config) *string { return &c.Stream.Heartbeat.Style }, "chunk", "comment", "off")},
 
-	{Key: "trace.retention", Default: "30d", Text: "How long the arguments of calls, and the facts they were judged by, are kept after a decision. The decisions themselves stay. Days (`30d`) or hours (`12h`).",
+	{Key: "trace.store", Default: "true", Text: "Whether traces of requests are stored, for `GET /intelligence`. Answers carry them in any case.",
+		set: boolean(func(c *Config) *bool { return &c.Trace.Store })},
+	{Key: "trace.retention", Default: "30d", Text: "How long traces are kept, and the arguments of calls, and the facts they were judged by, are kept after a decision. The decisions themselves stay. Days (`30d`) or hours (`12h`).",
 		set: period(func(c *Config) durationField { return &c.Trace.Retention })},
 }
 

@@ -110,6 +110,14 @@ func (e *Error) ShouldRetryHeader() (value string, ok bool) {
 	return "", false
 }
 
+// NextAction is what the caller should do next.
+func (e *Error) NextAction() NextAction {
+	if e.Next != nil {
+		return *e.Next
+	}
+	return e.entry().Next
+}
+
 func mustKnow(code string) {
 	if _, ok := byCode[code]; !ok {
 		panic(fmt.Sprintf("fault: %q is not in the catalogue", code))

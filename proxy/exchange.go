@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,9 +10,9 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/oklog/ulid/v2"
 
 	"cadreen/fault"
+	"cadreen/intelligence"
 )
 
 // Response headers that carry the trace id. They are always equal.
@@ -31,6 +30,9 @@ type exchange struct {
 	route string // "unmatched" until a route is found
 	key   string // the principal's id, once it is known
 	err   error  // what the response was made from, if it is an error
+	// told is the trace of this request; its id is trace, unless the answer was
+	// given before, to another request.
+	told *intelligence.Trace
 }
 
 const exchangeKey = "cadreen.exchange"
@@ -41,7 +43,11 @@ func of(c echo.Context) *exchange { return c.Get(exchangeKey).(*exchange) }
 func (s *Server) outermost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := s.now()
-		x := &exchange{trace: newTraceID(start), route: "unmatched"}
+		r := c.Request()
+		x := &exchange{trace: intelligence.NewID(start), route: "unmatched"}
+		x.told = intelligence.New(x.trace, r.Method, r.URL.Path, s.now)
+		x.told.Shows(intelligence.ProfileOf(r.Header["Accept"]))
+		c.SetRequest(r.WithContext(intelligence.Into(r.Context(), x.told)))
 		c.Set(exchangeKey, x)
 		h := c.Response().Header()
 		h.Set(headerTrace, x.trace)
@@ -85,6 +91,7 @@ func (s *Server) caught(next echo.HandlerFunc, c echo.Context) (err error) {
 
 func (s *Server) done(c echo.Context, x *exchange, took time.Duration, completed bool) {
 	status := c.Response().Status
+	s.record(c, x, status, completed)
 	s.metrics.request(x.route, c.Request().Method, status, took)
 	switch {
 	case c.Request().Context().Err() != nil:
@@ -98,8 +105,22 @@ func (s *Server) done(c echo.Context, x *exchange, took time.Duration, completed
 	}
 }
 
-func newTraceID(now time.Time) string {
-	return "cad_" + ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
+// record stores the trace of a request that asked for something to be done.
+// Reading is not traced: it decides nothing, and would fill the list of traces
+// with those who look at it.
+func (s *Server) record(c echo.Context, x *exchange, status int, completed bool) {
+	switch c.Request().Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return
+	}
+	if x.trace != x.told.ID() {
+		return // the answer is another request's, and so is its trace
+	}
+	if !completed {
+		status = 0
+	}
+	workspace, entry := x.told.End(status)
+	s.o.Traces.Record(workspace, entry)
 }
 
 // writeError is the one place that turns an error into the envelope. Nothing
@@ -126,7 +147,11 @@ func (s *Server) writeError(err error, c echo.Context) {
 	if value, ok := e.ShouldRetryHeader(); ok {
 		h.Set("X-Should-Retry", value)
 	}
+	x.told.Failed(e)
 	body := e.Body(x.trace, s.baseURL(c.Request()))
+	if x.trace == x.told.ID() {
+		body = withBlock(body, x.told.Block())
+	}
 	c.Response().WriteHeader(e.HTTPStatus())
 	if c.Request().Method == http.MethodHead {
 		return
@@ -134,6 +159,15 @@ func (s *Server) writeError(err error, c echo.Context) {
 	if _, err := c.Response().Write(body); err != nil {
 		s.log.Debug("error answer not delivered", "trace_id", x.trace, "error", err)
 	}
+}
+
+// withBlock adds the trace to a JSON object.
+func withBlock(body, block []byte) []byte {
+	if block == nil {
+		return body
+	}
+	body = append(body[:len(body)-1], `,"intelligence":`...)
+	return append(append(body, block...), '}')
 }
 
 // fault finds out what a client should hear about an error.

@@ -34,6 +34,7 @@ func (s *Server) guard(role string, passthrough bool, h func(echo.Context, keys.
 			return err
 		}
 		of(c).key = p.KeyID
+		of(c).told.By(p.Workspace, p.KeyID)
 		switch {
 		case p.Passthrough && !passthrough:
 			e := fault.New(fault.Forbidden, "Credentials of the model server reach chat completions and models only")

@@ -42,6 +42,7 @@ func (s *Server) chatCaller(c echo.Context, p keys.Principal) chat.Caller {
 		TraceID:     of(c).trace,
 		Passthrough: p.Passthrough,
 		BaseURL:     s.baseURL(c.Request()),
+		Trace:       of(c).told,
 	}
 	if p.Passthrough {
 		caller.Authorization = c.Request().Header.Get("Authorization")

@@ -46,7 +46,11 @@ func (s *Server) routes() {
 // add registers a handler under the name that metrics and logs show.
 func (s *Server) add(method, path, route string, h echo.HandlerFunc) {
 	s.echo.Add(method, path, func(c echo.Context) error {
-		of(c).route = route
+		x := of(c)
+		x.route = route
+		if route == routeChat {
+			x.told.OnlyNamed()
+		}
 		return h(c)
 	})
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"cadreen/intelligence"
 	"cadreen/proxy/api"
 	"cadreen/proxy/backend"
 	"cadreen/proxy/chat"
@@ -76,6 +77,7 @@ type Options struct {
 	Seen intent.Seen
 	// Deciding gives the policies of a workspace; nil has none.
 	Deciding api.Deciding
+	Traces   *intelligence.Recorder // nil stores none
 	Settings Settings
 	Logger   *slog.Logger     // slog.Default if nil
 	Now      func() time.Time // time.Now if nil

@@ -298,9 +298,9 @@ func TestEscalationsAddresses(t *testing.T) {
 	st := start(t, echoBody)
 	reviewer := []string{"Authorization", "Bearer " + st.keys[keys.RoleReviewer]}
 	for _, base := range []string{"/v1", "/api/v1", "/api/v1/cadreen"} {
-		response, body := st.call(t, "GET", base+"/escalations", "", reviewer...)
+		response, body := st.call(t, "GET", base+"/escalations", "", append(reviewer, "Accept", "application/json; profile=lean")...)
 		require.Equal(t, 200, response.StatusCode, body)
-		require.JSONEq(t, `{"escalations":[],"count":0,"pagination":{"limit":20,"offset":0,"has_more":false}}`, body)
+		require.JSONEq(t, `{"escalations":[],"count":0,"pagination":{"limit":20,"offset":0,"has_more":false},"trace_id":"`+response.Header.Get("X-Cadreen-Trace-ID")+`"}`, body)
 		response, body = st.call(t, "GET", base+"/escalations/esc_none", "", reviewer...)
 		st.envelope(t, response, body, 404, "escalation_not_found")
 		response, body = st.call(t, "POST", base+"/escalations/esc_none/resolve", "", reviewer...)

@@ -13,6 +13,7 @@ import (
 
 	"cadreen/config"
 	"cadreen/governance"
+	"cadreen/intelligence"
 	"cadreen/proxy"
 	"cadreen/proxy/backend"
 	"cadreen/proxy/chat"
@@ -49,6 +50,7 @@ type Main struct {
 	engine   store.Engine
 	backend  backend.Backend
 	seen     *tools.Seen
+	traces   *intelligence.Recorder // nil where none are stored
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	failed   chan error
@@ -95,6 +97,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		Logger:         m.log,
 	})
 	m.seen = tools.NewSeen(m.engine, m.log)
+	if m.Config.Trace.Store {
+		m.traces = intelligence.NewRecorder(intelligence.Options{Engine: m.engine, Logger: m.log, Retention: m.Config.Trace.Retention})
+	}
 	m.server = m.newServer(desk, policies, ring)
 	// Listen before the first key is made: a port that is taken must not cost it.
 	if m.listener, err = net.Listen("tcp", m.Config.Listen); err != nil {
@@ -106,6 +111,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	m.work.Go(func() { desk.Run(background) })
 	m.work.Go(func() { ring.Run(background) })
 	m.work.Go(func() { m.seen.Run(background) })
+	if m.traces != nil {
+		m.work.Go(func() { m.traces.Run(background) })
+	}
 	m.work.Go(func() { m.watchPolicies(background, policies) })
 	m.work.Go(func() { m.failed <- m.server.Serve(m.listener) })
 	m.greet()
@@ -171,11 +179,14 @@ func (m *Main) setDefaults() {
 	m.failed = make(chan error, 1)
 }
 
+// now is the time that requests go by.
+func (m *Main) now() time.Time { return time.Now().Add(m.Offset()) }
+
 func (m *Main) newServer(desk *governance.Desk, live *governance.Live, ring *keys.Ring) *proxy.Server {
 	c := m.Config
 	handler := chat.New(chat.Options{
 		Backend: intent.Listen(m.backend), Desk: desk, Decider: live, Seen: m.seen, Logger: m.log,
-		Now: func() time.Time { return time.Now().Add(m.Offset()) },
+		Now: m.now,
 		Settings: chat.Settings{
 			Model:               c.Backend.Model,
 			Heartbeat:           c.Stream.Heartbeat.Interval,
@@ -187,7 +198,7 @@ func (m *Main) newServer(desk *governance.Desk, live *governance.Live, ring *key
 		},
 	})
 	return proxy.New(proxy.Options{
-		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Logger: m.log,
+		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Traces: m.traces, Logger: m.log, Now: m.now,
 		Seen: m.seen, Deciding: deciding{live},
 		Settings: proxy.Settings{
 			BodyLimit:   c.Limits.Body,

@@ -55,7 +55,7 @@ func (e *Escalations) List(w http.ResponseWriter, r *http.Request, c Caller) err
 		list = []governance.Escalation{} // an empty array, never null
 	}
 	page.HasMore = more
-	return write(w, struct {
+	return write(w, r, struct {
 		Escalations []governance.Escalation `json:"escalations"`
 		Count       int                     `json:"count"`
 		Pagination  listPage                `json:"pagination"`
@@ -68,7 +68,7 @@ func (e *Escalations) Get(w http.ResponseWriter, r *http.Request, c Caller, id s
 	if err != nil {
 		return err
 	}
-	return write(w, found)
+	return write(w, r, found)
 }
 
 // Resolve takes {decision, comment, to} and answers the escalation as it is
@@ -96,5 +96,5 @@ func (e *Escalations) Resolve(w http.ResponseWriter, r *http.Request, c Caller, 
 	if err != nil {
 		return err
 	}
-	return write(w, done)
+	return write(w, r, done)
 }

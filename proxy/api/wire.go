@@ -11,6 +11,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"cadreen/fault"
+	"cadreen/intelligence"
 )
 
 const (
@@ -80,13 +81,16 @@ func where(err error) string {
 	return ""
 }
 
-func write(w http.ResponseWriter, v any) error {
+// write answers a JSON object with the request's trace in it, as far as the
+// request's profile shows it.
+func write(w http.ResponseWriter, r *http.Request, v any) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
+	traced(&buf, intelligence.From(r.Context()))
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -95,4 +99,32 @@ func write(w http.ResponseWriter, v any) error {
 	// A client that went away needs no answer.
 	_, _ = w.Write(buf.Bytes())
 	return nil
+}
+
+// traced adds trace_id and intelligence to an encoded object, unless it has them.
+func traced(buf *bytes.Buffer, t *intelligence.Trace) {
+	object := bytes.TrimRight(buf.Bytes(), "\n")
+	if t == nil || len(object) < 2 || object[0] != '{' {
+		return
+	}
+	var have map[string]json.RawMessage
+	if err := json.Unmarshal(object, &have); err != nil {
+		return
+	}
+	buf.Truncate(len(object) - 1)
+	comma := len(have) > 0
+	add := func(name string, value []byte) {
+		if _, there := have[name]; there || value == nil {
+			return
+		}
+		if comma {
+			buf.WriteByte(',')
+		}
+		comma = true
+		buf.WriteString(strconv.Quote(name) + ":")
+		buf.Write(value)
+	}
+	add("trace_id", []byte(strconv.Quote(t.ID())))
+	add("intelligence", t.Block())
+	buf.WriteString("}\n")
 }

@@ -70,13 +70,16 @@ func (h *Handler) settle(ctx context.Context, w http.ResponseWriter, t *turn, a 
 	case answer.NoItems:
 		in.Items = t.found.Answer.Items
 	}
+	begun := t.caller.Trace.Begin()
 	done, err := h.o.Desk.Answer(ctx, t.caller.Workspace, hold.ID, in)
 	if err != nil {
 		return err
 	}
 	t.caller.governed(decisions(&done.Hold), &done.Hold)
+	t.tellAnswered(begun, done, h.o.Now())
 	s := a.speech(done, kept)
 	if f := t.asError(s.out.gate, s.text, s.out.next); f != nil {
+		t.told(s.out)
 		return f
 	}
 	whole, err := h.speak(ctx, w, t, s)

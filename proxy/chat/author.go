@@ -176,6 +176,7 @@ type outcome struct {
 	gate         governance.Gate
 	pending      []Pending
 	next         fault.NextAction
+	intelligence []byte // the trace as the answer shows it, nil for none
 }
 
 // added are the top-level fields of a good answer, with a leading comma.
@@ -194,6 +195,10 @@ func (o outcome) ending() []byte {
 		b = append(b, `,"pending_actions":`...)
 		list, _ := json.Marshal(o.pending)
 		b = append(b, list...)
+	}
+	if o.intelligence != nil {
+		b = append(b, `,"intelligence":`...)
+		b = append(b, o.intelligence...)
 	}
 	return b
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cadreen/governance"
+	"cadreen/intelligence"
 	"cadreen/proxy/backend"
 )
 
@@ -64,7 +65,8 @@ type Caller struct {
 	TraceID       string
 	Authorization string // the client's header, forwarded only with passthrough
 	Passthrough   bool
-	BaseURL       string // scheme://host for approve_url and doc_url, no trailing slash
+	BaseURL       string              // scheme://host for approve_url and doc_url, no trailing slash
+	Trace         *intelligence.Trace // of this request; nil keeps none
 	// Governed hears what was decided about the calls of a turn once that is
 	// durable, and the hold that the turn made or answered, nil for none. nil
 	// hears nothing.

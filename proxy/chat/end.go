@@ -15,6 +15,7 @@ import (
 // waited in the order it came, with the calls that go and the words about those
 // that do not. done is the model's own end mark.
 func (s *stream) end(ctx context.Context, done []byte) (governance.Gate, error) {
+	s.tellModel(nil)
 	e := &ending{stream: s, outcome: s.plain(), held: -1}
 	if !s.coll.sealed.Empty() {
 		if err := e.decide(ctx); err != nil {
@@ -52,6 +53,7 @@ type ending struct {
 
 func (e *ending) decide(ctx context.Context) error {
 	e.coll.truncate()
+	begun := e.t.caller.Trace.Begin()
 	plan, err := e.h.decide(ctx, e.t, e.coll)
 	if err != nil {
 		return err
@@ -63,6 +65,7 @@ func (e *ending) decide(ctx context.Context) error {
 		modelText = e.choice(e.held).text
 	}
 	e.turn, err = e.asker.commit(ctx, e.h.o.Desk, plan, modelText)
+	e.t.tellJudged(begun, plan, err == nil)
 	if err != nil {
 		return err
 	}
@@ -72,6 +75,7 @@ func (e *ending) decide(ctx context.Context) error {
 	e.t.caller.governed(plan.Decisions, plan.Hold)
 	e.plan, e.outcome = plan, e.asker.outcome(plan)
 	if !e.out.opened() {
+		e.t.caller.Trace.Outcome(string(e.outcome.gate), e.outcome.next)
 		return e.t.asError(e.outcome.gate, e.asker.allText(plan, e.held), e.outcome.next)
 	}
 	return nil
@@ -255,7 +259,7 @@ func (e *ending) close(choices []int, members []byte) error {
 			extra = members
 		}
 		if choice == e.last {
-			extra = append(slices.Clip(extra), e.outcome.added()...)
+			extra = append(slices.Clip(extra), e.t.told(e.outcome).added()...)
 		}
 		if err := e.out.write(e.id.chunk(choice, e.opening(c), reason, extra)); err != nil {
 			return err

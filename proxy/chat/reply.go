@@ -17,23 +17,30 @@ import (
 // far as they are released, our fields added, everything else as it came. It
 // answers true where the model is to be asked again.
 func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Header, t *turn, id identity) (again bool, err error) {
+	asked := t.caller.Trace.Begin()
 	up, err := h.model(ctx, in, t)
 	if err != nil {
+		t.tellModel(asked, openai.Span{}, nil, nil, err)
 		return false, err
 	}
 	defer func() { _ = up.Body.Close() }()
 	passOn(w.Header(), up.Header)
 	body, err := io.ReadAll(io.LimitReader(up.Body, h.o.Settings.ReplyLimit+1))
 	if err != nil {
-		return false, upstreamGone(err)
+		err = upstreamGone(err)
+		t.tellModel(asked, openai.Span{}, nil, nil, err)
+		return false, err
 	}
 	if int64(len(body)) > h.o.Settings.ReplyLimit {
 		return false, fault.New(fault.ServiceUnavailable, "the model's reply is over %d bytes", h.o.Settings.ReplyLimit)
 	}
 	var v openai.View
 	if err := v.Parse(body); err != nil || len(v.Choices) == 0 {
-		return false, fault.Wrap(err, fault.ServiceUnavailable, "the model's reply is not a chat completion")
+		err = fault.Wrap(err, fault.ServiceUnavailable, "the model's reply is not a chat completion")
+		t.tellModel(asked, openai.Span{}, nil, nil, err)
+		return false, err
 	}
+	t.tellModel(asked, v.Model, v.Usage.Of(v.Data), v.Data, nil)
 	coll := newCollector(h.o.Settings.KeptLimit)
 	for i := range v.Choices {
 		ch := &v.Choices[i]
@@ -57,7 +64,7 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 		}
 		edits, out = append(edits, more...), decided
 	}
-	edits = append(edits, openai.Edit{Span: openai.Span{Start: v.Object.End - 1, End: v.Object.End - 1}, With: out.added()})
+	edits = append(edits, openai.Edit{Span: openai.Span{Start: v.Object.End - 1, End: v.Object.End - 1}, With: t.told(out).added()})
 	final := openai.Splice(nil, body, edits...)
 	head := w.Header()
 	head.Set("Content-Type", "application/json")
@@ -72,6 +79,7 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 // say so, nil where the model is to be asked again.
 func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View, coll *collector) ([]openai.Edit, outcome, error) {
 	coll.truncate()
+	begun := t.caller.Trace.Begin()
 	plan, err := h.decide(ctx, t, coll)
 	if err != nil {
 		return nil, outcome{}, err
@@ -89,6 +97,7 @@ func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View,
 		}
 	}
 	out, err := a.commit(ctx, h.o.Desk, plan, texts[held] != "")
+	t.tellJudged(begun, plan, err == nil)
 	if err != nil {
 		return nil, outcome{}, err
 	}
@@ -98,6 +107,7 @@ func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View,
 	t.caller.governed(plan.Decisions, plan.Hold)
 	o := a.outcome(plan)
 	if err := t.asError(o.gate, a.allText(plan, held), o.next); err != nil {
+		t.told(o)
 		return nil, o, err
 	}
 	var edits []openai.Edit

@@ -12,6 +12,7 @@ import (
 	"cadreen/conversations"
 	"cadreen/fault"
 	"cadreen/governance"
+	"cadreen/intelligence"
 	"cadreen/proxy/backend"
 	"cadreen/proxy/openai"
 )
@@ -47,9 +48,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	if ws := req.ContextWorkspace; ws != "" && ws != c.Workspace {
 		return fault.New(fault.Forbidden, "context.workspace_id is not the workspace of this key")
 	}
+	begun := c.Trace.Begin()
+	c.Trace.Offers(len(req.Tools), req.Stream)
+	c.Trace.About(req.Domain, req.ConversationID)
 	if err := h.hosted(ctx, t); err != nil {
+		c.Trace.Stage(intelligence.StageCapabilities, intelligence.Blocked, begun)
 		return err
 	}
+	c.Trace.Stage(intelligence.StageCapabilities, "", begun)
 	defer h.seen(t)
 
 	// Which conversation, and is the last message the answer to a held call? An
@@ -57,6 +63,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	if err := h.find(ctx, r, t); err != nil {
 		return err
 	}
+	c.Trace.About("", t.found.Conversation)
 	if t.found.What != conversations.ForModel {
 		return h.answer(ctx, w, t)
 	}

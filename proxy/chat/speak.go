@@ -29,6 +29,7 @@ func (h *Handler) speak(ctx context.Context, w http.ResponseWriter, t *turn, s s
 	if model == "" {
 		model = "cadreen"
 	}
+	s.out = t.told(s.out)
 	id := newIdentity("int_"+ulid.Make().String(), model, h.o.Now())
 	body, err := s.completion(id)
 	contentType := "application/json"

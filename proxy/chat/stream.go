@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"cadreen/fault"
 	"cadreen/governance"
@@ -30,9 +31,12 @@ type stream struct {
 	queue   []queued
 	kept    int64
 	choices map[int]*choiceState
-	started bool // a chunk has been edited, our ids in it
-	named   bool // our ids are in the chunk at hand
-	known   bool // created and model are the model's own
+	asked   time.Time // when the model was
+	heard   bool      // the trace knows what came of it
+	usage   []byte    // as the model last said it, reused
+	started bool      // a chunk has been edited, our ids in it
+	named   bool      // our ids are in the chunk at hand
+	known   bool      // created and model are the model's own
 }
 
 type choiceState struct {
@@ -60,8 +64,10 @@ type queued struct {
 // stream serves a streamed reply: text goes out as it comes, everything that
 // belongs to a call waits for the decision at the end.
 func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, in http.Header, t *turn, id identity) error {
+	asked := t.caller.Trace.Begin()
 	up, err := h.model(ctx, in, t)
 	if err != nil {
+		t.tellModel(asked, openai.Span{}, nil, nil, err)
 		return err
 	}
 	passOn(w.Header(), up.Header)
@@ -70,7 +76,7 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, in http.Hea
 	head.Set("Trailer", GateHeader)
 	streamHeaders(head)
 
-	s := &stream{h: h, t: t, id: id, coll: newCollector(h.o.Settings.KeptLimit), choices: map[int]*choiceState{}}
+	s := &stream{h: h, t: t, id: id, asked: asked, coll: newCollector(h.o.Settings.KeptLimit), choices: map[int]*choiceState{}}
 	s.idJSON = openai.Quote(nil, id.id)
 	s.out = newWriter(w, h.o.Settings)
 	defer s.out.stop()
@@ -82,9 +88,13 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, in http.Hea
 	gate, err := s.reply(ctx, up)
 	for errors.Is(err, errAgain) {
 		s.next()
+		s.asked, s.heard = t.caller.Trace.Begin(), false
 		if up, err = h.model(ctx, in, t); err == nil {
 			gate, err = s.reply(ctx, up)
 		}
+	}
+	if err != nil {
+		s.tellModel(err)
 	}
 	switch {
 	case err == nil:
@@ -103,6 +113,15 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, in http.Hea
 		s.out.last(f.Event(t.caller.TraceID, t.caller.BaseURL))
 	}
 	return nil
+}
+
+// tellModel notes once what came of asking the model.
+func (s *stream) tellModel(err error) {
+	if s.heard {
+		return
+	}
+	s.heard = true
+	s.t.tellModel(s.asked, openai.Span{End: len(s.id.model)}, s.usage, s.id.model, err)
 }
 
 // errAgain says that the model is to be asked again.
@@ -185,6 +204,9 @@ func (s *stream) take(f sse.Frame) error {
 	}
 	if !v.HasChoices {
 		return nil // not a chunk: no client could use it, and it could carry anything
+	}
+	if v.Usage.Present() {
+		s.usage = append(s.usage[:0], v.Usage.Of(v.Data)...)
 	}
 	if s.known {
 		return s.chunk(f)
@@ -377,6 +399,7 @@ func (s *stream) plain() outcome {
 
 // fields tell how a turn ended, for a frame that our ids are in, or not.
 func (s *stream) fields(o outcome, named bool) []byte {
+	o = s.t.told(o)
 	if named {
 		return o.ending()
 	}

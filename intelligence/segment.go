@@ -1,0 +1,93 @@
+package intelligence
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"cadreen/store"
+)
+
+// Traces are stored in segments, each a document with the traces that were
+// written together, newest last. Its index positions lead to it from the id of
+// each trace, and from each key, domain and decision in it; their score is the
+// time of its newest trace, in unix milliseconds.
+const (
+	kindSegment = "trace"
+	kindHour    = "trace_hour"
+
+	indexAt       = "at"
+	indexTrace    = "trace"
+	indexKey      = "key"
+	indexDomain   = "domain"
+	indexDecision = "decision"
+)
+
+// undecided stands for the decision of traces that have none.
+const undecided = "none"
+
+func decisionKey(e *Entry) string {
+	if d := e.Decision(); d != "" {
+		return d
+	}
+	return undecided
+}
+
+// ops are the steps that store traces of a workspace: the segment, and the
+// counts of the hours they belong to.
+func (r *Recorder) ops(workspace string, list []Entry) ([]store.Op, error) {
+	slices.SortStableFunc(list, func(a, b Entry) int { return a.Created().Compare(b.Created()) })
+	value, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
+	}
+	newest := list[len(list)-1].Created().UnixMilli()
+	seg := store.Doc{Kind: kindSegment, ID: "seg_" + ulid.Make().String(), Value: value}
+	seen := make(map[[2]string]bool, len(list)+8)
+	place := func(name, key string) {
+		if at := [2]string{name, key}; !seen[at] {
+			seen[at] = true
+			seg.Index = append(seg.Index, store.Index{Name: name, Key: key, Score: newest})
+		}
+	}
+	place(indexAt, "")
+	for i := range list {
+		e := &list[i]
+		place(indexTrace, e.ID)
+		place(indexKey, e.Key)
+		place(indexDecision, decisionKey(e))
+		if e.Domain != "" {
+			place(indexDomain, e.Domain)
+		}
+	}
+	ops := []store.Op{store.Put{Doc: seg, Create: true}}
+	for _, h := range r.count(workspace, list) {
+		op, err := h.put()
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, op)
+	}
+	return ops, nil
+}
+
+// count adds traces to the counts of their hours and answers those that have
+// changed.
+func (r *Recorder) count(workspace string, list []Entry) []*hour {
+	var changed []*hour
+	for i := range list {
+		start := list[i].Created().Truncate(time.Hour).Unix()
+		h := r.hours[workspace]
+		if h == nil || h.Start != start || h.full(list[i].Key) {
+			h = newHour(start)
+			r.hours[workspace] = h
+		}
+		h.add(&list[i])
+		if len(changed) == 0 || changed[len(changed)-1] != h {
+			changed = append(changed, h)
+		}
+	}
+	return changed
+}

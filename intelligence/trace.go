@@ -1,0 +1,220 @@
+package intelligence
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"cadreen/fault"
+)
+
+// Trace is what is known about a request while it is answered. Its methods may
+// be called on a nil Trace, which knows nothing and shows nothing, and by
+// several goroutines.
+type Trace struct {
+	mu      sync.Mutex
+	now     func() time.Time
+	e       Entry
+	profile Profile
+	named   bool // only a profile that the request names is shown
+	// workspace is "" until it is known who asks.
+	workspace string
+	answered  bool
+}
+
+// New begins the trace of a request.
+func New(id, method, path string, now func() time.Time) *Trace {
+	return &Trace{now: now, e: Entry{ID: id, Method: method, Path: Redact(path), Started: now(), Tools: -1}}
+}
+
+type contextKey struct{}
+
+// Into is a context that carries the trace.
+func Into(ctx context.Context, t *Trace) context.Context {
+	return context.WithValue(ctx, contextKey{}, t)
+}
+
+// From is the trace of a context, nil if there is none.
+func From(ctx context.Context) *Trace {
+	t, _ := ctx.Value(contextKey{}).(*Trace)
+	return t
+}
+
+// ID is the trace id, "" of a nil Trace.
+func (t *Trace) ID() string {
+	if t == nil {
+		return ""
+	}
+	return t.e.ID
+}
+
+// edit changes what is known.
+func (t *Trace) edit(change func(e *Entry)) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change(&t.e)
+}
+
+// Shows says which profile the request names.
+func (t *Trace) Shows(p Profile) { t.profile = p }
+
+// OnlyNamed says that the answer shows nothing unless the request names a
+// profile: so it is with chat completions, whose clients know of none.
+func (t *Trace) OnlyNamed() { t.named = true }
+
+// Profile is what the answer shows: Lean, Audit or Full.
+func (t *Trace) Profile() Profile {
+	switch {
+	case t == nil:
+		return Lean
+	case t.profile != Unnamed:
+		return t.profile
+	case t.named:
+		return Lean
+	}
+	return Full
+}
+
+// By says who asks.
+func (t *Trace) By(workspace, key string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.workspace, t.e.Key = workspace, key
+}
+
+// About says what the request is about. What is "" is not changed.
+func (t *Trace) About(domain, conversation string) {
+	t.edit(func(e *Entry) {
+		e.Domain = cmp.Or(Redact(domain), e.Domain)
+		e.Conversation = cmp.Or(Redact(conversation), e.Conversation)
+	})
+}
+
+// Offers says how many tools could be used, and whether the answer is streamed.
+func (t *Trace) Offers(tools int, stream bool) {
+	t.edit(func(e *Entry) { e.Tools, e.Stream = tools, stream })
+}
+
+// Begin is the time that a stage begins at, for Stage and the others.
+func (t *Trace) Begin() time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.now()
+}
+
+// since is what a stage has taken, in microseconds.
+func (t *Trace) since(begun time.Time) int64 { return max(t.now().Sub(begun).Microseconds(), 0) }
+
+// Stage notes a step that began at begun and is over now. With status "" it is
+// told from what came of it.
+func (t *Trace) Stage(name, status string, begun time.Time) {
+	t.edit(func(e *Entry) {
+		e.Stages = append(e.Stages, Stage{Name: name, Status: status, Took: t.since(begun)})
+	})
+}
+
+// Model notes a request to the model that began at begun and whose reply has
+// come, or failed.
+func (t *Trace) Model(begun time.Time, m ModelCall) {
+	t.edit(func(e *Entry) {
+		m.Took, m.Model = t.since(begun), Redact(m.Model)
+		e.Models = append(e.Models, m)
+		e.Stages = append(e.Stages, Stage{Name: StageModel, Took: m.Took})
+	})
+}
+
+// mostCalls is how many calls a trace tells of one by one.
+const mostCalls = 32
+
+// Judged notes calls that the policies have judged, since begun.
+func (t *Trace) Judged(begun time.Time, calls []Call) {
+	t.edit(func(e *Entry) {
+		e.Judged = true
+		e.Stages = append(e.Stages, Stage{Name: StageGovernance, Took: t.since(begun)})
+		e.take(append(slices.Clip(e.Calls), calls...))
+	})
+}
+
+// Answered notes what an answer to held calls came to: a word such as released
+// or denied, and the calls; waited is how long they were held.
+func (t *Trace) Answered(begun time.Time, word string, waited time.Duration, calls []Call) {
+	t.edit(func(e *Entry) {
+		e.Answer, e.Waited = word, max(waited.Microseconds(), 0)
+		e.Stages = append(e.Stages, Stage{Name: StageHandoff, Took: t.since(begun)})
+		e.take(calls)
+	})
+}
+
+// take keeps calls, the strictest if there are too many, cleaned.
+func (e *Entry) take(calls []Call) {
+	if len(calls) > mostCalls {
+		calls = slices.Clone(calls)
+		slices.SortStableFunc(calls, func(a, b Call) int { return cmp.Compare(strictness[b.Verdict], strictness[a.Verdict]) })
+		e.More, calls = e.More+len(calls)-mostCalls, calls[:mostCalls]
+	}
+	for i := range calls {
+		c := &calls[i]
+		c.Tool, c.Missing, c.Supplier = Redact(c.Tool), Redact(c.Missing), Redact(c.Supplier)
+		for j := range c.Arguments {
+			c.Arguments[j].Name = Redact(c.Arguments[j].Name)
+		}
+	}
+	e.Calls = calls
+}
+
+// Outcome notes the gate and what the caller should do next.
+func (t *Trace) Outcome(gate string, next fault.NextAction) {
+	t.edit(func(e *Entry) {
+		next.Label, next.Reason = Redact(next.Label), Redact(next.Reason)
+		e.Gate, e.Next = gate, &next
+	})
+}
+
+// Failed notes the error that is answered. Its message is not kept: it may quote
+// what a client or a model wrote.
+func (t *Trace) Failed(f *fault.Error) {
+	t.edit(func(e *Entry) {
+		e.Status, e.Code = f.HTTPStatus(), f.Code
+		if e.Next == nil || f.Next != nil {
+			next := f.NextAction()
+			e.Next = &next
+		}
+	})
+}
+
+// Block is the value of the answer's field intelligence, as far as is known by
+// now; nil if the answer shows none.
+func (t *Trace) Block() []byte {
+	profile := t.Profile()
+	if profile == Lean {
+		return nil
+	}
+	t.mu.Lock()
+	e := t.e
+	e.Took = t.since(e.Started)
+	t.mu.Unlock()
+	block, err := json.Marshal(e.Meta(profile))
+	if err != nil {
+		return nil // strings, numbers and times always encode
+	}
+	return block
+}
+
+// End completes the trace: the answer has this status, 0 if it broke off. It
+// answers the entry to store and whose it is; workspace is "" if nobody's.
+func (t *Trace) End(status int) (workspace string, e Entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.e.Status, t.e.Took = status, t.since(t.e.Started)
+	return t.workspace, t.e
+}
