@@ -49,6 +49,7 @@ type Desk struct {
 	calls       *store.Collection[observed]
 	escalations *store.Collection[Escalation]
 	evidence    *store.Collection[Evidence]
+	accounts    *store.Collection[account]
 }
 
 // NewDesk builds a desk on a store.
@@ -75,6 +76,7 @@ func NewDesk(engine store.Engine, decider Decider, o DeskOptions) *Desk {
 		calls:       store.Of[observed](engine, kindCall),
 		escalations: store.Of[Escalation](engine, kindEscalation),
 		evidence:    store.Of[Evidence](engine, kindEvidence),
+		accounts:    store.Of[account](engine, kindAccount),
 	}
 }
 
@@ -105,6 +107,9 @@ type Turn struct {
 	// AsCame says whether the calls of a choice may leave in their original
 	// pieces; false where their indexes or names would mislead a client.
 	AsCame func(choice int) bool
+	// Transcript is the fingerprint that Asked.Transcript is, asked for where the
+	// ledger is read; nil where there is none.
+	Transcript func() string
 }
 
 // Plan is a decision that is not yet durable.
@@ -123,6 +128,9 @@ type Plan struct {
 	free   []bool
 	pieces int    // pieces that were sealed when the turn was judged
 	bundle string // version of the policies that judged it
+	judge  Decider
+	books  *books // the accounts that were read
+	ask    string // Hold.Ask
 }
 
 // Plan decides a turn. Nothing is written.
@@ -132,16 +140,18 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 		return nil, storeFault(err)
 	}
 	t.Facts.Now = now
-	p := &Plan{turn: t, Calls: t.Sealed.Calls(), pieces: len(t.Sealed.pieces)}
+	p := &Plan{turn: t, Calls: t.Sealed.Calls(), pieces: len(t.Sealed.pieces), books: d.books(t.Facts.Workspace)}
 	p.free = make([]bool, len(p.Calls))
-	judge := t.Decider
-	if judge == nil {
-		if judge, _, err = d.judge(ctx, t.Facts.Workspace); err != nil {
+	if p.judge = t.Decider; p.judge == nil {
+		if p.judge, _, err = d.judge(ctx, t.Facts.Workspace); err != nil {
 			return nil, err
 		}
 	}
-	p.bundle = versionOf(judge)
-	p.Decisions = judgeTurn(judge, t.Facts, p.Calls, d.o.ReleaseAllowed)
+	p.bundle = versionOf(p.judge)
+	if err := d.readLedger(ctx, p); err != nil {
+		return nil, err
+	}
+	p.Decisions = judgeTurn(p.judge, t.Facts, p.Calls, d.o.ReleaseAllowed)
 	for _, choice := range choicesOf(p.Calls) {
 		at, _ := ofChoice(p.Calls, choice)
 		// The lowest choice that holds is asked about; in the others what is not
@@ -204,6 +214,10 @@ func (d *Desk) fillHold(p *Plan) {
 		h.Items = append(h.Items, it)
 	}
 	h.Expires = h.Created.Add(longest)
+	h.Ask = p.ask
+	for item, i := range p.held {
+		h.reserve(item, postings(p.judge, &p.turn.Facts, p.Calls[i]))
+	}
 }
 
 // Choices are the choices that carry calls, lowest first.
@@ -263,7 +277,7 @@ var errUnsealed = errors.New("governance: the calls changed after they were judg
 
 // Commit makes a plan durable and answers what may go out now. With a hold, ask
 // is its question; ErrClaimed means that the question must be told apart from
-// another one.
+// another one, ErrReadings that the turn must be planned anew.
 func (d *Desk) Commit(ctx context.Context, p *Plan, ask Asked) (ReleasedTurn, error) {
 	sealed := p.turn.Sealed
 	calls := sealed.Calls()
@@ -278,15 +292,27 @@ func (d *Desk) Commit(ctx context.Context, p *Plan, ask Asked) (ReleasedTurn, er
 		if err != nil {
 			return ReleasedTurn{}, err
 		}
+		books := p.books.fork()
 		if p.Hold != nil {
-			more, err := d.holdOps(ctx, p)
+			more, err := d.holdOps(ctx, p, books)
 			if err != nil {
 				return ReleasedTurn{}, err
 			}
 			ops = append(ops, more...)
 		}
-		err = d.engine.Commit(ctx, p.turn.Facts.Workspace, ops...)
+		more, err := d.ledgerOps(ctx, p, books)
+		if err != nil {
+			return ReleasedTurn{}, err
+		}
+		err = d.engine.Commit(ctx, p.turn.Facts.Workspace, append(ops, more...)...)
 		if errors.Is(err, store.ErrConflict) {
+			stale, err := p.books.stale(ctx)
+			if err != nil {
+				return ReleasedTurn{}, err
+			}
+			if stale {
+				return ReleasedTurn{}, ErrReadings
+			}
 			continue
 		}
 		if err != nil {
@@ -327,13 +353,17 @@ func (d *Desk) turnOps(p *Plan) ([]store.Op, error) {
 }
 
 // holdOps create the hold, its bytes, its escalations and its claim.
-func (d *Desk) holdOps(ctx context.Context, p *Plan) ([]store.Op, error) {
+func (d *Desk) holdOps(ctx context.Context, p *Plan, books *books) ([]store.Op, error) {
 	h := p.Hold
+	forgetReservations(h)
+	if err := books.keep(ctx, h); err != nil {
+		return nil, err
+	}
 	beside := holdBytes{Facts: p.turn.Facts}
 	for _, i := range p.held {
 		beside.Calls = append(beside.Calls, heldCall{Members: p.turn.Sealed.calls[i].members(), Call: p.Calls[i]})
 	}
-	ops, err := d.claimOps(ctx, h)
+	ops, err := d.claimOps(ctx, h, books)
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,8 @@ func (d *Desk) Answer(ctx context.Context, workspace, id string, a Answer) (Answ
 		if h.State != StateHeld {
 			return d.over(ctx, h, a, now)
 		}
-		out, ops, err := d.take(ctx, &h, version, a, now)
+		books := d.books(workspace)
+		out, ops, err := d.take(ctx, &h, version, a, now, books)
 		if err != nil {
 			return Answered{}, err
 		}
@@ -100,7 +101,11 @@ func (d *Desk) Answer(ctx context.Context, workspace, id string, a Answer) (Answ
 		if len(ops) == 0 {
 			return out, nil
 		}
-		err = d.engine.Commit(ctx, workspace, ops...)
+		ledger, err := books.ops(now)
+		if err != nil {
+			return Answered{}, err
+		}
+		err = d.engine.Commit(ctx, workspace, append(ops, ledger...)...)
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
@@ -113,7 +118,7 @@ func (d *Desk) Answer(ctx context.Context, workspace, id string, a Answer) (Answ
 }
 
 // take applies the words to the hold and answers what to commit.
-func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now time.Time) (Answered, []store.Op, error) {
+func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now time.Time, books *books) (Answered, []store.Op, error) {
 	out := Answered{Result: ResultWaiting}
 	var took []Item
 	if !a.Pickup {
@@ -126,7 +131,7 @@ func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now t
 		// back: what a reviewer let go, or has not yet decided, is not wanted.
 		h.close(StateCancelled, now, a.By.ID, ChannelChat, "the requester took it back")
 		out.Result = ResultDenied
-		ops, err := d.closeOps(ctx, h, version)
+		ops, err := d.closeOps(ctx, h, version, books)
 		return out, ops, err
 	case !h.Ready:
 		return out, nil, nil // only a reviewer can move this hold
@@ -143,7 +148,7 @@ func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now t
 	}
 	h.settle(now, a.By.ID, ChannelChat)
 	if h.Ready {
-		more, err := d.letGo(ctx, h, a, now, &out)
+		more, err := d.letGo(ctx, h, a, now, &out, books)
 		if err != nil {
 			return out, nil, err
 		}
@@ -162,7 +167,7 @@ func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now t
 		}
 		ops = append(ops, more...)
 	}
-	more, err := d.closeOps(ctx, h, version)
+	more, err := d.closeOps(ctx, h, version, books)
 	return out, append(ops, more...), err
 }
 
@@ -195,7 +200,7 @@ func (h *Hold) apply(a Answer, now time.Time) []Item {
 
 // letGo releases a ready hold, unless its bytes were erased or today's policies
 // say otherwise.
-func (d *Desk) letGo(ctx context.Context, h *Hold, a Answer, now time.Time, out *Answered) ([]store.Op, error) {
+func (d *Desk) letGo(ctx context.Context, h *Hold, a Answer, now time.Time, out *Answered, books *books) ([]store.Op, error) {
 	beside, _, err := d.bytes.Get(ctx, h.Workspace, h.ID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, storeFault(err)
@@ -205,13 +210,25 @@ func (d *Desk) letGo(ctx context.Context, h *Hold, a Answer, now time.Time, out 
 		out.Result = ResultErased
 		return nil, nil
 	}
-	ops, bundle, err := d.decideAgain(ctx, h, beside, a, now)
+	judge, bundle, err := d.judge(ctx, h.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	ops, err := d.decideAgain(ctx, judge, bundle, h, beside, a, now, books)
 	if err != nil {
 		return nil, err
 	}
 	if !h.Ready {
 		out.Result = ResultChanged
 		return ops, nil
+	}
+	for i, it := range h.Items {
+		if !it.May() {
+			continue
+		}
+		if err := books.settle(ctx, now, postings(judge, &beside.Facts, beside.Calls[i].Call)); err != nil {
+			return nil, err
+		}
 	}
 	more, err := d.releaseOps(h, beside, a, now, bundle)
 	out.Result, out.Calls = ResultReleased, h.releases(beside)
@@ -221,7 +238,9 @@ func (d *Desk) letGo(ctx context.Context, h *Hold, a Answer, now time.Time, out 
 // decideAgain judges the calls under today's policies and roles with the facts of
 // the time they were held. Where the verdict is stricter than what was lifted, it
 // counts: the call is refused, or waits again.
-func (d *Desk) decideAgain(ctx context.Context, h *Hold, beside holdBytes, a Answer, now time.Time) (ops []store.Op, bundle string, err error) {
+//
+// The ledger is read anew, without what this hold itself keeps back.
+func (d *Desk) decideAgain(ctx context.Context, judge Decider, bundle string, h *Hold, beside holdBytes, a Answer, now time.Time, books *books) (ops []store.Op, err error) {
 	facts := beside.Facts
 	facts.Now = now
 	facts.Requester.Roles, facts.Requester.Claims = a.By.Roles, a.By.Claims
@@ -232,9 +251,8 @@ func (d *Desk) decideAgain(ctx context.Context, h *Hold, beside holdBytes, a Ans
 			calls, at = append(calls, beside.Calls[i].Call), append(at, i)
 		}
 	}
-	judge, bundle, err := d.judge(ctx, h.Workspace)
-	if err != nil {
-		return nil, "", err
+	if facts.Ledger, err = books.read(ctx, judge, &facts, calls, func(r reserved) bool { return r.Hold == h.ID }); err != nil {
+		return nil, err
 	}
 	var back []int // items that the answers do not lift
 	for j, i := range at {
@@ -249,7 +267,7 @@ func (d *Desk) decideAgain(ctx context.Context, h *Hold, beside holdBytes, a Ans
 		h.holdBack(it, cd, now, d.o.ConfirmExpires)
 	}
 	if len(back) == 0 {
-		return nil, bundle, nil
+		return nil, nil
 	}
 	for _, i := range back {
 		it := h.Items[i]
@@ -257,7 +275,7 @@ func (d *Desk) decideAgain(ctx context.Context, h *Hold, beside holdBytes, a Ans
 			e := newEscalation(h, it, beside.Calls[i].Call, now)
 			op, err := d.escalations.Create(e.ID, e, e.index()...)
 			if err != nil {
-				return nil, "", err
+				return nil, err
 			}
 			ops = append(ops, op)
 		}
@@ -265,13 +283,13 @@ func (d *Desk) decideAgain(ctx context.Context, h *Hold, beside holdBytes, a Ans
 		r.Resolver, r.Channel, r.Bundle, r.Via = byPolicy, ChannelPolicy, bundle, a.TraceID
 		line, err := appendRecord(r)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		ops = append(ops, line)
 	}
 	h.Ready = false
 	h.settle(now, byPolicy, ChannelPolicy)
-	return ops, bundle, nil
+	return ops, nil
 }
 
 // holdBack applies a verdict that the item's answer does not lift: the call is

@@ -19,7 +19,7 @@ func (h *Hold) claimID() string { return placeKey(h.Principal, h.Group, h.Pair) 
 
 // claimOps take the claim on the question. The same transcript asking again
 // about the same calls replaces its old hold.
-func (d *Desk) claimOps(ctx context.Context, h *Hold) ([]store.Op, error) {
+func (d *Desk) claimOps(ctx context.Context, h *Hold, books *books) ([]store.Op, error) {
 	c := claim{Hold: h.ID}
 	old, version, err := d.claims.Get(ctx, h.Workspace, h.claimID())
 	if errors.Is(err, store.ErrNotFound) {
@@ -49,7 +49,7 @@ func (d *Desk) claimOps(ctx context.Context, h *Hold) ([]store.Op, error) {
 		prior.close(StateSuperseded, h.Created, h.Principal, ChannelAsk, "the same conversation asked again")
 	}
 	// The claim itself is taken over, not given free.
-	ops, err := d.keepOps(&prior, priorVersion)
+	ops, err := d.keepOps(ctx, &prior, priorVersion, books)
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,7 @@ func (d *Desk) change(ctx context.Context, workspace, id string, fn func(*Hold, 
 		if err != nil {
 			return storeFault(err)
 		}
+		books := d.books(workspace)
 		changed, records := fn(&h, now)
 		if !changed {
 			return nil
@@ -80,11 +81,15 @@ func (d *Desk) change(ctx context.Context, workspace, id string, fn func(*Hold, 
 		if err != nil {
 			return err
 		}
-		more, err := d.closeOps(ctx, &h, version)
+		more, err := d.closeOps(ctx, &h, version, books)
 		if err != nil {
 			return err
 		}
-		err = d.engine.Commit(ctx, workspace, append(ops, more...)...)
+		ledger, err := books.ops(now)
+		if err != nil {
+			return err
+		}
+		err = d.engine.Commit(ctx, workspace, slices.Concat(ops, more, ledger)...)
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
@@ -101,8 +106,8 @@ var eventOf = map[State]string{StateExpired: EventExpire, StateSuperseded: Event
 
 // closeOps write a changed hold; where it ended, also its record, and the ends of
 // its escalations and of its claim.
-func (d *Desk) closeOps(ctx context.Context, h *Hold, version int64) ([]store.Op, error) {
-	ops, err := d.keepOps(h, version)
+func (d *Desk) closeOps(ctx context.Context, h *Hold, version int64, books *books) ([]store.Op, error) {
+	ops, err := d.keepOps(ctx, h, version, books)
 	if err != nil || h.State == StateHeld {
 		return ops, err
 	}
@@ -114,8 +119,12 @@ func (d *Desk) closeOps(ctx context.Context, h *Hold, version int64) ([]store.Op
 	return append(append(ops, free...), more...), err
 }
 
-// keepOps write a changed hold and, where it ended, its record.
-func (d *Desk) keepOps(h *Hold, version int64) ([]store.Op, error) {
+// keepOps write a changed hold and, where it ended, its record. What it keeps
+// back in the ledger follows it, in books.
+func (d *Desk) keepOps(ctx context.Context, h *Hold, version int64, books *books) ([]store.Op, error) {
+	if err := books.keep(ctx, h); err != nil {
+		return nil, err
+	}
 	put, err := d.holds.Replace(h.ID, version, *h, h.index()...)
 	if err != nil || h.State == StateHeld {
 		return []store.Op{put}, err

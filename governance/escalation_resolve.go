@@ -76,11 +76,16 @@ func (d *Desk) Resolve(ctx context.Context, workspace, id string, r Resolution) 
 			}
 			return e, err
 		}
-		ops, err := d.resolveOps(ctx, &e, version, &h, holdVersion, r, now)
+		books := d.books(workspace)
+		ops, err := d.resolveOps(ctx, &e, version, &h, holdVersion, r, now, books)
 		if err != nil {
 			return e, err
 		}
-		err = d.engine.Commit(ctx, workspace, ops...)
+		ledger, err := books.ops(now)
+		if err != nil {
+			return e, err
+		}
+		err = d.engine.Commit(ctx, workspace, append(ops, ledger...)...)
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
@@ -108,7 +113,7 @@ func mayResolve(e Escalation, h Hold, by Requester) error {
 }
 
 // resolveOps apply a decision to the escalation and its hold.
-func (d *Desk) resolveOps(ctx context.Context, e *Escalation, version int64, h *Hold, holdVersion int64, r Resolution, now time.Time) ([]store.Op, error) {
+func (d *Desk) resolveOps(ctx context.Context, e *Escalation, version int64, h *Hold, holdVersion int64, r Resolution, now time.Time, books *books) ([]store.Op, error) {
 	e.Comment = r.Comment
 	var touched []int // items of h
 	var others []store.Op
@@ -174,7 +179,7 @@ func (d *Desk) resolveOps(ctx context.Context, e *Escalation, version int64, h *
 	}
 	ops = append(ops, others...)
 	// A hold that ends by a review has no open escalation left but this one.
-	hold, err := d.keepOps(h, holdVersion)
+	hold, err := d.keepOps(ctx, h, holdVersion, books)
 	if err != nil || h.State == StateHeld {
 		return append(ops, hold...), err
 	}

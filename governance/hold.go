@@ -71,13 +71,17 @@ type Hold struct {
 	Expires      time.Time `json:"expires"`
 	// Ready: every call is answered and at least one may go; the next request
 	// of the conversation with tools gets them.
-	Ready      bool      `json:"ready,omitempty"`
-	Question   string    `json:"question,omitempty"` // a reviewer's question to the requester
-	QuestionOf string    `json:"question_of,omitempty"`
-	Closed     time.Time `json:"closed,omitzero"`
-	Resolver   string    `json:"resolver,omitempty"`
-	Channel    string    `json:"channel,omitempty"` // one of the Channel… words
-	Reason     string    `json:"reason,omitempty"`
+	Ready bool `json:"ready,omitempty"`
+	// Reserved is what the hold keeps back in the ledger, Ask whose it is: the same
+	// calls proposed again in the same place do not count beside it.
+	Reserved   []Reservation `json:"reserved,omitempty"`
+	Ask        string        `json:"ask,omitempty"`
+	Question   string        `json:"question,omitempty"` // a reviewer's question to the requester
+	QuestionOf string        `json:"question_of,omitempty"`
+	Closed     time.Time     `json:"closed,omitzero"`
+	Resolver   string        `json:"resolver,omitempty"`
+	Channel    string        `json:"channel,omitempty"` // one of the Channel… words
+	Reason     string        `json:"reason,omitempty"`
 	// Delivery of the reply that released the calls.
 	ReleaseKey    string `json:"release_key,omitempty"`    // Idempotency-Key of the answering request
 	ReleaseAnswer string `json:"release_answer,omitempty"` // what was said: only the same words are a repeat

@@ -1,8 +1,12 @@
 package governance
 
+import "maps"
+
 // judgeTurn judges the calls of a reply: those of each choice together, in order.
 // In a choice that holds some of its calls, those that go out without the others
-// are judged without them.
+// are judged without them. What goes out of one choice, or is kept back for it, is
+// in the ledger for the next: choices are alternatives, but nobody keeps a client
+// from taking two.
 func judgeTurn(judge Decider, facts Facts, calls []Call, releaseAllowed bool) []CallDecision {
 	decisions := make([]CallDecision, len(calls))
 	asked := false
@@ -18,8 +22,31 @@ func judgeTurn(judge Decider, facts Facts, calls []Call, releaseAllowed bool) []
 		if holds && (!asks || releaseAllowed) {
 			judgeAlone(judge, facts, calls, at, decisions)
 		}
+		facts.Ledger = ledgerAfter(judge, &facts, calls, at, func(i int) bool {
+			return decisions[i].Verdict == Allow || asks && decisions[i].holds()
+		})
 	}
 	return decisions
+}
+
+// ledgerAfter are the readings where those of the calls count too that go.
+func ledgerAfter(judge Decider, f *Facts, calls []Call, at []int, goes func(i int) bool) map[string]Tally {
+	if len(f.Ledger) == 0 || len(at) == len(calls) {
+		return f.Ledger
+	}
+	after := maps.Clone(f.Ledger)
+	for _, i := range at {
+		if !goes(i) {
+			continue
+		}
+		for _, e := range postings(judge, f, calls[i]) {
+			if t, read := after[e.account]; read {
+				t.Add(1, e.micro)
+				after[e.account] = t
+			}
+		}
+	}
+	return after
 }
 
 // judgeAlone judges the allowed calls of a choice again without the others, where

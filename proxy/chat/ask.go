@@ -63,15 +63,16 @@ func digestOf(calls []governance.Call) string {
 const maxTags = 5
 
 // commit makes a plan durable, telling its question apart from open ones where
-// needed. modelText says whether the model wrote text before its calls.
-func (a *asker) commit(ctx context.Context, desk *governance.Desk, p *governance.Plan, modelText bool) (governance.ReleasedTurn, error) {
-	var ask governance.Asked
-	calls := heldCalls(p)
+// needed. The plan may be another one afterwards: see governance.CommitWith. text
+// says whether the model wrote text before the calls of a choice.
+func (a *asker) commit(ctx context.Context, desk *governance.Desk, p *governance.Plan, text func(choice int) bool) (governance.ReleasedTurn, error) {
 	for tag, try := "", 0; ; try++ {
-		if p.Hold != nil {
-			ask = a.asked(p.Hold, calls, modelText, tag)
-		}
-		out, err := desk.Commit(ctx, p, ask)
+		out, err := desk.CommitWith(ctx, p, func() governance.Asked {
+			if p.Hold == nil {
+				return governance.Asked{}
+			}
+			return a.asked(p.Hold, heldCalls(p), text(heldChoice(p)), tag)
+		})
 		if errors.Is(err, governance.ErrClaimed) && try < maxTags {
 			tag = newTag()
 			continue
@@ -81,6 +82,14 @@ func (a *asker) commit(ctx context.Context, desk *governance.Desk, p *governance
 		}
 		return out, err
 	}
+}
+
+// heldChoice is the choice that a plan asks about, -1 if none.
+func heldChoice(p *governance.Plan) int {
+	if p.Hold == nil {
+		return -1
+	}
+	return p.Calls[p.Held()[0]].Choice
 }
 
 // heldCalls are the calls behind a hold's items, in their order.

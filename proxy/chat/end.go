@@ -59,16 +59,12 @@ func (e *ending) decide(ctx context.Context) error {
 		return err
 	}
 	e.asker = &asker{base: e.t.caller.BaseURL, turn: e.t, words: e.t.lastUserText()}
-	modelText := false
-	if plan.Hold != nil {
-		e.held = plan.Calls[plan.Held()[0]].Choice
-		modelText = e.choice(e.held).text
-	}
-	e.turn, err = e.asker.commit(ctx, e.h.o.Desk, plan, modelText)
+	e.turn, err = e.asker.commit(ctx, e.h.o.Desk, plan, func(choice int) bool { return e.choice(choice).text })
 	e.t.tellJudged(begun, plan, err == nil)
 	if err != nil {
 		return err
 	}
+	e.held = heldChoice(plan)
 	if e.t.replan(plan, "") != nil {
 		return errAgain
 	}

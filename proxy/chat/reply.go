@@ -86,21 +86,18 @@ func (h *Handler) govern(ctx context.Context, t *turn, a *asker, v *openai.View,
 	}
 	a.words = t.lastUserText()
 	texts := map[int]string{}
-	held := -1
-	if plan.Hold != nil {
-		held = plan.Calls[plan.Held()[0]].Choice
-	}
 	for i := range v.Choices {
 		ch := &v.Choices[i]
 		if ch.Content.Present() {
 			texts[ch.Index], _ = openai.Unquote(ch.Content.Of(v.Data))
 		}
 	}
-	out, err := a.commit(ctx, h.o.Desk, plan, texts[held] != "")
+	out, err := a.commit(ctx, h.o.Desk, plan, func(choice int) bool { return texts[choice] != "" })
 	t.tellJudged(begun, plan, err == nil)
 	if err != nil {
 		return nil, outcome{}, err
 	}
+	held := heldChoice(plan)
 	if t.replan(plan, texts[plan.Calls[0].Choice]) != nil {
 		return nil, outcome{}, nil
 	}

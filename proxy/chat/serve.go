@@ -128,7 +128,8 @@ func (h *Handler) find(ctx context.Context, r *http.Request, t *turn) error {
 
 // decide judges a reply's calls; nothing is durable yet.
 func (h *Handler) decide(ctx context.Context, t *turn, coll *collector) (*governance.Plan, error) {
-	turn := &governance.Turn{TraceID: t.caller.TraceID, Facts: t.facts(), Sealed: coll.sealed, AsCame: coll.asCame}
+	turn := &governance.Turn{TraceID: t.caller.TraceID, Facts: t.facts(), Sealed: coll.sealed, AsCame: coll.asCame,
+		Transcript: t.fingerprint}
 	var err error
 	if turn.Decider, err = governance.DeciderFor(ctx, h.o.Decider, t.caller.Workspace); err != nil {
 		return nil, err
