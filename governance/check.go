@@ -6,13 +6,20 @@ import (
 	"strings"
 )
 
-// Finding is one thing that Check has to say.
+// Finding is one thing that Check or Lint has to say.
 type Finding struct {
-	Level string // "error": the policies do not load; "warning": probably not meant
-	File  string
-	Line  int
-	Text  string // the problem
-	Fix   string
+	Level  string `json:"level"` // "error": does not load or does not fit; "warning": probably not meant
+	Code   string `json:"code"`  // one of the Finding… words
+	File   string `json:"-"`
+	Line   int    `json:"-"`
+	Policy string `json:"policy,omitempty"`
+	Rule   string `json:"rule,omitempty"`
+	// Other is the rule that it is implied by or contradicts, as policy/rule.
+	Other string `json:"other,omitempty"`
+	Text  string `json:"text"` // the problem
+	Fix   string `json:"fix,omitempty"`
+	// Call shows it, where one does.
+	Call *TriedCall `json:"call,omitempty"`
 }
 
 // String is "file:line: level: text (fix)".
@@ -53,8 +60,9 @@ func (r Report) OK() bool { return r.Bundle != nil }
 
 // Check compiles policies, runs their examples and looks for what is probably not
 // meant: constant conditions, lines that are never reached, effects that change
-// nothing; and lists what each policy stops asking about.
-func Check(policies []Policy, opts Options) Report {
+// nothing, and what Lint finds with the tools that are known; and lists what each
+// policy stops asking about.
+func Check(policies []Policy, opts Options, tools ...Tool) Report {
 	report := Report{Policies: len(policies)}
 	for _, p := range policies {
 		report.Rules += len(p.Rules)
@@ -69,6 +77,9 @@ func Check(policies []Policy, opts Options) Report {
 			report.stops(p, r, opts.Profile)
 		}
 	}
+	if bundle != nil {
+		report.Findings = append(report.Findings, Lint(bundle, tools)...)
+	}
 	return report
 }
 
@@ -82,16 +93,16 @@ func (r *Report) AddErrors(err error) {
 		found = []*LoadError{{Problem: err.Error()}}
 	}
 	for _, e := range found {
-		r.Findings = append(r.Findings, Finding{Level: "error", File: e.File, Line: e.Line, Text: e.Problem, Fix: e.Fix})
+		r.Findings = append(r.Findings, Finding{Level: "error", Code: FindingMistake, File: e.File, Line: e.Line, Text: e.Problem, Fix: e.Fix})
 	}
 }
 
 func (r *Report) lint(p Policy, rule Rule, analyzer Analyzer) {
-	warn := func(line int, text, fix string) {
+	warn := func(line int, code, text, fix string) {
 		if line == 0 {
 			line = rule.Line
 		}
-		r.Findings = append(r.Findings, Finding{Level: "warning", File: p.Source, Line: line, Text: fmt.Sprintf("rule %q: %s", rule.ID, text), Fix: fix})
+		r.Findings = append(r.Findings, Finding{Level: "warning", Code: code, File: p.Source, Line: line, Policy: p.Name, Rule: rule.ID, Text: fmt.Sprintf("rule %q: %s", rule.ID, text), Fix: fix})
 	}
 	if analyzer == nil {
 		return
@@ -100,43 +111,43 @@ func (r *Report) lint(p Policy, rule Rule, analyzer Analyzer) {
 	seen := map[string]bool{}
 	for i, l := range rule.When {
 		if !reached {
-			warn(l.Line, "this line is never reached: the one before always holds", "move it up or take it away")
+			warn(l.Line, FindingUnreachable, "this line is never reached: the one before always holds", "move it up or take it away")
 			continue
 		}
 		if seen[l.If] {
-			warn(l.Line, "an earlier line has the same condition, so this one never decides", "take one away")
+			warn(l.Line, FindingUnreachable, "an earlier line has the same condition, so this one never decides", "take one away")
 		}
 		seen[l.If] = true
 		value, constant := analyzer.Constant(l.If)
 		switch {
 		case constant && !value:
-			warn(l.Line, fmt.Sprintf("the condition %s never holds", l.If), "")
+			warn(l.Line, FindingConstant, fmt.Sprintf("the condition %s never holds", l.If), "")
 		case constant && value:
 			reached = false
 			if i == 0 && len(rule.When) > 1 {
-				warn(l.Line, fmt.Sprintf("the condition %s always holds", l.If), "")
+				warn(l.Line, FindingConstant, fmt.Sprintf("the condition %s always holds", l.If), "")
 			}
 		}
 		if l.Effect == Allow && !rule.TakesOver() && rule.Mode != Shadow {
-			warn(l.Line, "an allow of a rule without tools changes nothing: the profile's default still applies", "name the tools")
+			warn(l.Line, FindingIneffective, "an allow of a rule without tools changes nothing: the profile's default still applies", "name the tools")
 		}
 		if l.Effect != Escalate && l.To != "" {
-			warn(l.Line, "`to` means something only with escalate", "")
+			warn(l.Line, FindingIneffective, "`to` means something only with escalate", "")
 		}
 		if l.Effect != Clarify && (l.Missing != "" || l.From != "") {
-			warn(l.Line, "`missing` and `from` mean something only with clarify", "")
+			warn(l.Line, FindingIneffective, "`missing` and `from` mean something only with clarify", "")
 		}
 		if l.Effect == Clarify && l.Missing == "" {
-			warn(l.Line, "clarify does not say what is missing", "add missing: order_status")
+			warn(l.Line, FindingIneffective, "clarify does not say what is missing", "add missing: order_status")
 		}
 	}
 	if rule.Unless != "" {
 		if value, constant := analyzer.Constant(rule.Unless); constant {
-			warn(0, fmt.Sprintf("`unless` is always %v", value), "")
+			warn(0, FindingConstant, fmt.Sprintf("`unless` is always %v", value), "")
 		}
 	}
 	if rule.Else == "profile" && len(rule.Tools) == 0 {
-		warn(0, "`else` means nothing without `tools`", "")
+		warn(0, FindingIneffective, "`else` means nothing without `tools`", "")
 	}
 }
 

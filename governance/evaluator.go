@@ -62,9 +62,3 @@ type Input struct {
 
 // Scratchpad lets an evaluator keep what it built from the facts of a turn.
 type Scratchpad struct{ Value any }
-
-// Analyzer is what an Evaluator may offer beside Compile, for linting.
-type Analyzer interface {
-	// Constant says whether an expression that compiles always has one value.
-	Constant(expr string) (value, constant bool)
-}

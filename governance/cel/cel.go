@@ -40,6 +40,8 @@ type Evaluator struct {
 	base  *cel.Env // everything but args
 	open  *cel.Env // with args of unknown shape, read by name
 	whole *cel.Env // with args as a map
+	// written parses as base does and remembers how macros were written.
+	written *cel.Env
 }
 
 var _ interface {
@@ -82,7 +84,11 @@ func New() (*Evaluator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cel environment: %w", err)
 	}
-	return &Evaluator{base: base, open: open, whole: whole}, nil
+	written, err := base.Extend(cel.EnableMacroCallTracking())
+	if err != nil {
+		return nil, fmt.Errorf("cel environment: %w", err)
+	}
+	return &Evaluator{base: base, open: open, whole: whole, written: written}, nil
 }
 
 // Compile implements governance.Evaluator.
@@ -164,6 +170,10 @@ func (e *Evaluator) check(expr string, schema []byte) (checked *cel.Ast, env *ce
 	if issues.Err() != nil {
 		return nil, nil, nil, explain(issues, nil)
 	}
+	return e.checkParsed(parsed, schema)
+}
+
+func (e *Evaluator) checkParsed(parsed *cel.Ast, schema []byte) (checked *cel.Ast, env *cel.Env, err error) {
 	use := constantIndexes(parsed.NativeRep().Expr())
 	if meters, err = meterCalls(parsed.NativeRep().Expr()); err != nil {
 		return nil, nil, nil, err
@@ -177,7 +187,7 @@ func (e *Evaluator) check(expr string, schema []byte) (checked *cel.Ast, env *ce
 			return nil, nil, nil, err
 		}
 	}
-	checked, issues = env.Check(parsed)
+	checked, issues := env.Check(parsed)
 	if issues.Err() != nil {
 		return nil, nil, nil, explain(issues, known)
 	}
