@@ -92,7 +92,8 @@ func (l *landmark) merge(o *landmark) {
 	l.texts, l.starts, l.ends = addText(l.texts, o.texts...), addText(l.starts, o.starts...), addText(l.ends, o.ends...)
 	l.parts, l.patterns, l.hosts = addText(l.parts, o.parts...), addText(l.patterns, o.patterns...), addText(l.hosts, o.hosts...)
 	l.folded, l.truth, l.optional = l.folded || o.folded, l.truth || o.truth, l.optional || o.optional
-	l.said, l.list, l.rough = l.said || o.said, l.list || o.list, l.rough || o.rough
+	l.said, l.list, l.rough, l.summed = l.said || o.said, l.list || o.list, l.rough || o.rough, l.summed || o.summed
+	l.origins = addText(l.origins, o.origins...)
 	if o.element != nil {
 		l.elements().merge(o.element)
 	}
@@ -150,7 +151,7 @@ func (b *gridBuilder) value(l *landmark) {
 	say(json.RawMessage("null"), "null", true)
 	b.dimension(strings.Join(l.path, "."), 0, settings)
 	if l.said {
-		b.said(l.path, name)
+		b.said(l, name)
 	}
 }
 
@@ -164,7 +165,7 @@ func (l *landmark) kind(schema *schemaNode) string {
 		return "array"
 	case len(l.texts)+len(l.starts)+len(l.ends)+len(l.parts)+len(l.patterns)+len(l.hosts) > 0:
 		return "string"
-	case len(l.numbers) > 0:
+	case len(l.numbers) > 0 || l.summed:
 		return "number"
 	case len(l.sizes) > 0:
 		return "string"
@@ -379,7 +380,8 @@ func (l *landmark) large() bool {
 }
 
 // said varies whether the requester wrote the value of an argument.
-func (b *gridBuilder) said(path []string, name string) {
+func (b *gridBuilder) said(l *landmark, name string) {
+	path := l.path
 	words := func(d *draft) string {
 		switch v := get(d.args, path[1:]).(type) {
 		case json.RawMessage:
@@ -399,10 +401,21 @@ func (b *gridBuilder) said(path []string, name string) {
 		}
 		return ""
 	}
-	b.dimension("said "+name, 1, []setting{
+	settings := []setting{
 		{key: "yes", set: func(d *draft) { d.facts.UserTexts = append(d.facts.UserTexts, "It is "+words(d)+" .") }},
 		{key: "no", words: name + " not in the requester's words", set: func(*draft) {}},
-	})
+	}
+	for _, o := range l.origins {
+		from, tool, ok := strings.Cut(o, ":")
+		if !ok || from != "tool" && from != "claimed" {
+			continue
+		}
+		settings = append(settings, setting{key: o, words: name + " from a result of " + tool, set: func(d *draft) {
+			d.facts.Results = append(d.facts.Results, ToolResult{CallID: "call_" + tool, Name: tool, Text: words(d), Claimed: from == "claimed"})
+			d.facts.ToolMessages = true
+		}})
+	}
+	b.dimension("said "+name, 1, settings)
 }
 
 // filled sets what the schema requires and no condition reads.
@@ -482,6 +495,7 @@ func (b *gridBuilder) facts() {
 	})
 	b.calls()
 	b.times(minutes, days)
+	b.meters()
 }
 
 func (b *gridBuilder) texts(name string, list []string, words, usual string, set func(*draft, string)) {

@@ -16,6 +16,7 @@ type landmarks struct {
 	// domains and workspaces that conditions name.
 	domains, workspaces []string
 	called              []calledMark
+	meters              []*meterMark
 	minutes             []minuteMark
 	days                []dayMark
 	turns, index, count []any
@@ -39,6 +40,8 @@ type landmark struct {
 	truth    bool     // used as true or false
 	optional bool     // asked for with has() or ?.
 	said     bool     // held against the requester's words
+	origins  []string // words of origin()
+	summed   bool     // by total()
 	list     bool
 	element  *landmark // of a list
 	// rough: used in a way whose edges are not known.
@@ -55,6 +58,15 @@ type calledArgument struct {
 	name  string
 	path  []string
 	value any
+}
+
+// meterMark is one count() or total().
+type meterMark struct {
+	text    string // as CEL
+	tool    string
+	amount  []string   // path of what is summed, nil for a count
+	by      [][]string // paths of arguments
+	numbers []any
 }
 
 type minuteMark struct {
@@ -100,8 +112,15 @@ func (m *landmarks) collect(x *Expr, in scope) {
 			m.rest(x, in)
 		}
 	case "startsWith", "endsWith", "contains", "matches":
-		mark := m.subject(x.Operands[0], in)
 		text, ok := m.constant(x.Operands[len(x.Operands)-1]).(string)
+		if from := x.Operands[0]; ok && x.Name == "startsWith" && from.Kind == ExprCall && from.Name == "origin" {
+			if mark := m.subject(from.Operands[0], in); mark != nil {
+				mark.said = true
+				mark.origins = addText(mark.origins, text+"a_tool")
+				return
+			}
+		}
+		mark := m.subject(x.Operands[0], in)
 		if mark == nil || !ok || len(x.Operands) != 2 {
 			m.rest(x, in)
 			return
@@ -232,6 +251,14 @@ func (m *landmarks) compare(a, b *Expr, in scope) bool {
 	case a.Kind == ExprCall && a.Name == "domain_of":
 		if mark := m.subject(a.Operands[0], in); mark != nil {
 			mark.hosts = addText(mark.hosts, text)
+			return true
+		}
+	case a.Kind == ExprCall && (a.Name == "count" || a.Name == "total"):
+		return m.meter(a, value)
+	case a.Kind == ExprCall && a.Name == "origin":
+		if mark := m.subject(a.Operands[0], in); mark != nil && text != "" {
+			mark.said = true
+			mark.origins = addText(mark.origins, text)
 			return true
 		}
 	case a.Kind == ExprCall && a.Name == "weekday":
@@ -366,6 +393,37 @@ func (m *landmarks) call(x *Expr) {
 	if !slices.ContainsFunc(m.called, func(c calledMark) bool { return c.tool == mark.tool && len(c.args) == len(mark.args) }) {
 		m.called = append(m.called, mark)
 	}
+}
+
+// meter notes what a count or total is held against.
+func (m *landmarks) meter(x *Expr, value any) bool {
+	fixed := 2
+	if x.Name == "total" {
+		fixed = 3
+	}
+	if len(x.Operands) < fixed || rat(value) == nil {
+		return false
+	}
+	i := slices.IndexFunc(m.meters, func(o *meterMark) bool { return o.text == x.Text })
+	if i < 0 {
+		mark := &meterMark{text: x.Text}
+		mark.tool, _ = x.Operands[0].Value.(string)
+		if fixed == 3 {
+			amount, _ := x.Operands[1].Value.(string)
+			mark.amount = append([]string{"args"}, strings.Split(strings.TrimPrefix(amount, "args."), ".")...)
+			m.at(mark.amount).summed = true
+		}
+		for _, by := range x.Operands[fixed:] {
+			if by.IsArgument() {
+				mark.by = append(mark.by, by.Path)
+				m.at(by.Path)
+			}
+		}
+		i = len(m.meters)
+		m.meters = append(m.meters, mark)
+	}
+	m.meters[i].numbers = addValue(m.meters[i].numbers, value)
+	return true
 }
 
 // constant is the value of an expression of fixed values and config, nil if it is

@@ -18,7 +18,7 @@ import (
 
 // Parse implements governance.Analyzer.
 func (e *Evaluator) Parse(expr string) (*governance.Expr, error) {
-	if _, _, err := e.check(expr, nil); err != nil {
+	if _, _, _, err := e.check(expr, nil); err != nil {
 		return nil, err
 	}
 	root, _, err := e.tree(expr)
@@ -31,7 +31,7 @@ func (e *Evaluator) Trace(expr string, schema []byte, in *governance.Input) (*go
 	if err != nil {
 		return nil, err
 	}
-	checked, env, err := e.checkParsed(parsed, schema)
+	checked, env, meters, err := e.checkParsed(parsed, schema)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +44,7 @@ func (e *Evaluator) Trace(expr string, schema []byte, in *governance.Input) (*go
 		vars = &activation{in: in}
 		in.Scratch = vars
 	}
+	vars.meters, vars.absent = meters, vars.absent[:0]
 	out, details, err := planned.Eval(vars)
 	top := root.step(details)
 	switch {

@@ -173,7 +173,7 @@ func (e *Evaluator) check(expr string, schema []byte) (checked *cel.Ast, env *ce
 	return e.checkParsed(parsed, schema)
 }
 
-func (e *Evaluator) checkParsed(parsed *cel.Ast, schema []byte) (checked *cel.Ast, env *cel.Env, err error) {
+func (e *Evaluator) checkParsed(parsed *cel.Ast, schema []byte) (checked *cel.Ast, env *cel.Env, meters []meter, err error) {
 	use := constantIndexes(parsed.NativeRep().Expr())
 	if meters, err = meterCalls(parsed.NativeRep().Expr()); err != nil {
 		return nil, nil, nil, err
