@@ -21,6 +21,12 @@ type metering interface {
 	Meters(tool string) []Meter
 }
 
+// ReadsResults says whether judging a call of this tool may look at Facts.Results.
+func ReadsResults(judge Decider, tool string) bool {
+	m, ok := judge.(metering)
+	return ok && m.Reads(tool).Results
+}
+
 // books are the accounts that one commit has looked into. Each goes into the
 // commit with the version that was read, whether it was changed or not: what was
 // decided by a reading happens only while the reading is still true.

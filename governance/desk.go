@@ -101,8 +101,10 @@ type Turn struct {
 	Facts   Facts // Now is filled by Plan
 	// Decider is what the facts were gathered for, see DeciderFor; nil is the desk's.
 	Decider Decider
-	// ReleasedRead says that Facts.Released was loaded.
+	// ReleasedRead says that Facts.Released was loaded, ResultsRead that
+	// Facts.Results was.
 	ReleasedRead bool
+	ResultsRead  bool
 	Sealed       *Sealed
 	// AsCame says whether the calls of a choice may leave in their original
 	// pieces; false where their indexes or names would mislead a client.

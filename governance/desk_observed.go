@@ -15,19 +15,24 @@ type observed struct {
 	Conversation string `json:"conversation"`
 	Principal    string `json:"principal"`
 	TraceID      string `json:"trace_id"`
+	Result       string `json:"result,omitempty"` // resultPrint of the first result that was seen
 }
 
 // observe notes a released call, so that later rules can ask for it.
 func (d *Desk) observe(f *Facts, traceID string, call Call) (store.Op, error) {
 	o := observed{Conversation: f.Conversation, Principal: f.Requester.ID, TraceID: traceID,
 		Released: Released{ID: call.ID, Name: call.Name, Arguments: call.Arguments, At: f.Now}}
-	at := f.Now.UnixMilli()
-	index := []store.Index{{Name: "chat", Key: scoped(f.Requester.ID, f.Conversation), Score: at},
-		{Name: "trace", Key: traceID, Score: at}, {Name: "kept", Score: at}} // for erasing
-	if call.ID != "" {
-		index = append(index, store.Index{Name: "call_id", Key: scoped(f.Requester.ID, call.ID), Score: at})
+	return d.calls.Create("call_"+ulid.Make().String(), o, o.index()...)
+}
+
+func (c *observed) index() []store.Index {
+	at := c.At.UnixMilli()
+	index := []store.Index{{Name: "chat", Key: scoped(c.Principal, c.Conversation), Score: at},
+		{Name: "trace", Key: c.TraceID, Score: at}, {Name: "kept", Score: at}} // for erasing
+	if c.ID != "" {
+		index = append(index, store.Index{Name: "call_id", Key: scoped(c.Principal, c.ID), Score: at})
 	}
-	return d.calls.Create("call_"+ulid.Make().String(), o, index...)
+	return index
 }
 
 // Observed are the calls of a conversation that went out through this proxy,

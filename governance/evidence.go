@@ -31,6 +31,8 @@ type Evidence struct {
 	ReleaseAllowed bool `json:"release_allowed,omitempty"`
 	// ReleasedRead says that Facts.Released was loaded: it is where a rule asks.
 	ReleasedRead bool `json:"released_read,omitempty"`
+	// ResultsRead says the same of Facts.Results.
+	ResultsRead bool `json:"results_read,omitempty"`
 	// Facts with the schemas of the called tools only; no decision reads others.
 	Facts Facts          `json:"facts"`
 	Calls []EvidenceCall `json:"calls"`
@@ -90,6 +92,9 @@ func (e Evidence) Redecide(judge Decider) []Redecided {
 			// Other calls of the turn could go with this one: none of them is told.
 			blind = "what was released before it was not looked at then"
 		}
+		if blind == "" {
+			blind = e.unread(judge, &calls[i])
+		}
 	}
 	if blind != "" {
 		for i := range out {
@@ -103,11 +108,37 @@ func (e Evidence) Redecide(judge Decider) []Redecided {
 	return out
 }
 
+// unread says what a judge would read about a call that was not read then.
+func (e *Evidence) unread(judge Decider, call *Call) string {
+	m, ok := judge.(metering)
+	if !ok {
+		return ""
+	}
+	reads := m.Reads(call.Name)
+	if reads.Results && !e.ResultsRead {
+		return "the results of earlier calls were not looked at then"
+	}
+	args, err := ReadArguments(*call)
+	if err != nil {
+		return "" // blocked before any rule is asked
+	}
+	for i := range reads.Meters {
+		id, err := reads.Meters[i].Account(&e.Facts, args)
+		if err != nil {
+			continue // the rule errs, whatever the ledger said
+		}
+		if _, read := e.Facts.Ledger[id]; !read {
+			return "what the ledger said of it was not looked at then"
+		}
+	}
+	return ""
+}
+
 // evidenceOp is the step that keeps what a plan was judged by.
 func (d *Desk) evidenceOp(p *Plan) (store.Op, error) {
 	f := p.turn.Facts
 	e := Evidence{ID: "ev_" + ulid.Make().String(), TraceID: p.turn.TraceID, Created: f.Now, Bundle: p.bundle,
-		ReleaseAllowed: d.o.ReleaseAllowed, ReleasedRead: p.turn.ReleasedRead}
+		ReleaseAllowed: d.o.ReleaseAllowed, ReleasedRead: p.turn.ReleasedRead, ResultsRead: p.turn.ResultsRead}
 	if p.Hold != nil {
 		e.Hold = p.Hold.ID
 	}
@@ -174,6 +205,9 @@ func (f *Facts) size() int {
 	}
 	for _, r := range f.Released {
 		n += len(r.Arguments)
+	}
+	for _, r := range f.Results {
+		n += len(r.Arguments) + len(r.Text)
 	}
 	for _, t := range f.Tools {
 		n += len(t.Name) + len(t.Description) + len(t.Schema)

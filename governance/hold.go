@@ -16,6 +16,14 @@ const (
 	StateCancelled  State = "cancelled"
 )
 
+// What a released call came to, as far as its result tells. They stand in the
+// record of the result, never in a hold.
+const (
+	StateOK      State = "ok"
+	StateFailed  State = "failed"
+	StateUnknown State = "unknown"
+)
+
 // Answers to one held call.
 const (
 	AnswerNone    = ""        // still open

@@ -71,6 +71,7 @@ const (
 	EventSupersede  = "supersede"  // the requester went on without answering
 	EventCancel     = "cancel"     // a hold was taken back, or its bytes are gone
 	EventEscalation = "escalation" // a reviewer decided or asked, or the requester replied
+	EventResult     = "result"     // the first result of a released call was seen: ok, failed or unknown
 
 	EventPolicyCreate  = "policy_create"  // a draft was made
 	EventPolicyChange  = "policy_change"  // a draft or the name of a policy was changed

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/oklog/ulid/v2"
@@ -73,6 +74,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 		}
 	}
 
+	// What became of the calls of the turn before is noted while the model thinks.
+	noted := h.noteResults(ctx, t)
+	defer func() { <-noted }()
+
 	// The otherwise identical body goes to the model. Its text flows; its calls
 	// wait for the decision. After a refusal that is given back to it, it is
 	// asked again.
@@ -137,6 +142,9 @@ func (h *Handler) decide(ctx context.Context, t *turn, coll *collector) (*govern
 	if turn.Facts.Released, turn.ReleasedRead, err = h.observed(ctx, t, turn.Decider, coll.sealed); err != nil {
 		return nil, err
 	}
+	if turn.Facts.Results, turn.ResultsRead, err = h.results(ctx, t, turn.Decider, coll.sealed); err != nil {
+		return nil, err
+	}
 	return h.o.Desk.Plan(ctx, turn)
 }
 
@@ -153,6 +161,9 @@ func (h *Handler) observed(ctx context.Context, t *turn, judge governance.Decide
 	tr := transcript{t.req}
 	for i := range tr.Len() {
 		ids = append(ids, tr.CallIDs(i)...)
+		if id := t.req.Messages[i].ToolCallID; id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id) // a client that sends only what is new
+		}
 	}
 	list, err = h.o.Desk.Observed(ctx, t.caller.Workspace, t.requester().ID, t.req.ConversationID, ids)
 	return list, true, err
