@@ -23,6 +23,7 @@ func Absences() []Absence {
 		{"Tools from MCP servers, and the MCP gateway", MCPUnavailable, []string{"POST /connections/mcp", "GET /mcp/sse", "POST /mcp/message"}},
 		{"Capabilities and server-side tools", CapabilitiesUnavailable, []string{"GET /capabilities", "GET /tools"}},
 		{"Executions on the server", NotFound, []string{"GET /executions/{id}", "GET /executions/{id}/stream", "POST /executions/{id}/confirm"}},
+		{"Promoting traces to memory, procedures or tools", IntelligenceUnavailable, []string{"POST /intelligence/{id}/promote"}},
 		{"Credentials", CredentialsUnavailable, []string{"GET /credentials", "POST /credentials", "DELETE /credentials/{id}"}},
 		{"Webhooks", WebhookUnavailable, []string{"GET /webhooks", "POST /webhooks", "DELETE /webhooks/{id}"}},
 		{"Learning", LearningUnavailable, []string{"GET /learning/patterns", "GET /learning/episodes", "GET /learning/suggestions"}},

@@ -100,6 +100,28 @@ func DeciderFor(ctx context.Context, d Decider, workspace string) (Decider, erro
 	return d, nil
 }
 
+// Confidence is how sure it is that the verdict is what was meant: 1 where a rule
+// decided whose condition is written out or made by a template, and where the
+// call itself could not be understood. ok is false where no rule decided: the
+// kind of a tool is guessed.
+func (d *CallDecision) Confidence() (confidence float64, ok bool) {
+	switch d.Reason {
+	case ReasonRule, ReasonArguments, ReasonTruncated, ReasonNotOffered, ReasonBadName:
+		return 1, true
+	}
+	return 0, false
+}
+
+// Gap says that the verdict was found without something that it needed: a fact,
+// a rule that could be evaluated, or a call that can be understood.
+func (d *CallDecision) Gap() bool {
+	switch d.Reason {
+	case ReasonArguments, ReasonTruncated, ReasonNotOffered, ReasonBadName, ReasonError:
+		return true
+	}
+	return d.Missing != ""
+}
+
 // Decider judges the calls of a turn. It is pure: same bundle, same facts, same
 // verdicts; no network, no clock, no model.
 type Decider interface {

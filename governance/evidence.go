@@ -147,7 +147,7 @@ func (d *Desk) evidenceOp(p *Plan) (store.Op, error) {
 		cd := &p.Decisions[i]
 		size += len(c.Arguments)
 		kept := EvidenceCall{ID: c.ID, Name: c.Name, Form: c.Form, Choice: c.Choice, Index: c.Index, Arguments: []byte(c.Arguments),
-			Truncated: c.Truncated, Malformed: c.Malformed, Verdict: cd.Verdict, Reason: cd.Reason, Rule: cd.determining()}
+			Truncated: c.Truncated, Malformed: c.Malformed, Verdict: cd.Verdict, Reason: cd.Reason, Rule: cd.Determining()}
 		e.Calls = append(e.Calls, kept)
 	}
 	e.Facts = f.withSchemasOf(p.Calls)
@@ -173,8 +173,8 @@ func (e *Evidence) strip(why string) {
 	}
 }
 
-// determining is the first determining rule as policy/rule, "" if none.
-func (d *CallDecision) determining() string {
+// Determining is the first determining rule as policy/rule, "" if none.
+func (d *CallDecision) Determining() string {
 	for i := range d.Fired {
 		if f := &d.Fired[i]; f.Determining {
 			return f.Policy + "/" + f.Rule

@@ -82,3 +82,31 @@ func ofChoice(calls []Call, choice int) (at []int, some []Call) {
 	}
 	return at, some
 }
+
+// GateOf is the gate that these decisions come to: that of a Plan.
+func GateOf(calls []Call, decisions []CallDecision) Gate {
+	gate, free := GateOK, false
+	for i := range decisions {
+		free = free || decisions[i].Verdict == Allow
+		gate = strictest(gate, decisions[i].Verdict.Gate())
+	}
+	for _, choice := range choicesOf(calls) {
+		at, _ := ofChoice(calls, choice)
+		held := GateOK
+		for _, i := range at {
+			switch {
+			case decisions[i].Verdict == Confirm:
+				return GateNeedsInput
+			case decisions[i].Verdict == Escalate:
+				held = GateEscalate
+			}
+		}
+		if held != GateOK {
+			return held
+		}
+	}
+	if free {
+		return GateOK
+	}
+	return gate
+}

@@ -31,6 +31,8 @@ type Entry struct {
 	Calls  []Call `json:"calls,omitempty"`
 	// More is how many calls are not in Calls.
 	More int `json:"more,omitempty"`
+	// Gaps are what was not known, beside the facts that calls lack.
+	Gaps []Gap `json:"gaps,omitempty"`
 	// Answer is what an answer to held calls came to.
 	Answer string `json:"answer,omitempty"`
 	// Waited is how long these calls were held, in microseconds.
@@ -162,6 +164,12 @@ func (e *Entry) gaps() (detected, blocking int) {
 		}
 		detected++
 		if c.Went != WentOut {
+			blocking++
+		}
+	}
+	for _, g := range e.Gaps {
+		detected++
+		if g.Blocking {
 			blocking++
 		}
 	}

@@ -30,7 +30,7 @@ type hour struct {
 type counts struct {
 	Traces    int               `json:"traces"`
 	Decisions map[string]int    `json:"decisions,omitempty"`
-	Judged    int               `json:"judged,omitempty"` // traces with calls
+	Judged    int               `json:"judged,omitempty"` // traces with calls or gaps
 	Gaps      int               `json:"gaps,omitempty"`   // of them with a gap
 	Domains   map[string]*means `json:"domains,omitempty"`
 }
@@ -66,7 +66,7 @@ func (c *counts) add(e *Entry) {
 		}
 		c.Decisions[d]++
 	}
-	if len(e.Calls) > 0 {
+	if len(e.Calls)+len(e.Gaps) > 0 {
 		c.Judged++
 		if detected, _ := e.gaps(); detected > 0 {
 			c.Gaps++

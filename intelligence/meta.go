@@ -1,6 +1,7 @@
 package intelligence
 
 import (
+	"slices"
 	"time"
 
 	"cadreen/fault"
@@ -85,7 +86,7 @@ type Humility struct {
 
 // Gap is one thing that was not known.
 type Gap struct {
-	Tool     string `json:"tool"`
+	Tool     string `json:"tool,omitempty"`
 	Fact     string `json:"fact,omitempty"`
 	Supplier string `json:"supplied_by,omitempty"`
 	Reason   string `json:"reason,omitempty"`
@@ -201,7 +202,7 @@ func (c *Call) meta() MetaCall {
 }
 
 func (e *Entry) humility() Humility {
-	var h Humility
+	h := Humility{Gaps: slices.Clone(e.Gaps)}
 	h.GapsDetected, h.Blocking = e.gaps()
 	for _, c := range e.Calls {
 		if c.Gap {

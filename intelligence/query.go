@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"cadreen/fault"
 	"cadreen/store"
 )
 
@@ -24,6 +25,16 @@ type Query struct {
 
 // ErrNotFound says that there is no such trace, or none that the key may see.
 var ErrNotFound = errors.New("intelligence: no such trace")
+
+// storeFault names an absent store as what it is.
+func storeFault(err error) error {
+	if !errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	f := fault.Wrap(err, fault.StoreUnavailable, "")
+	f.RetryAfter = 1
+	return f
+}
 
 func (q *Query) takes(e *Entry) bool {
 	created := e.Created()
@@ -70,7 +81,7 @@ func (r *Recorder) List(ctx context.Context, workspace string, q Query) (list []
 		}
 		return !more
 	})
-	return list, more, err
+	return list, more, storeFault(err)
 }
 
 // each visits the traces that the query selects, newest first, until visit
@@ -157,7 +168,7 @@ func (r *Recorder) Get(ctx context.Context, workspace, id, key string) (Entry, e
 	for tries := 0; ; tries++ {
 		docs, err := r.o.Engine.List(ctx, workspace, kindSegment, store.Query{Index: indexTrace, Key: id, Limit: 1})
 		if err != nil {
-			return Entry{}, err
+			return Entry{}, storeFault(err)
 		}
 		if len(docs) > 0 {
 			return pick(docs[0], id, key)

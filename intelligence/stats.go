@@ -31,7 +31,7 @@ func (r *Recorder) Stats(ctx context.Context, workspace, key string) (Stats, err
 	r.Flush(ctx)
 	now, err := r.o.Engine.Now(ctx)
 	if err != nil {
-		return Stats{}, err
+		return Stats{}, storeFault(err)
 	}
 	day := 24 * time.Hour
 	s := Stats{AvgConfidenceByDomain: map[string]float64{}, GovernanceDecisions: map[string]int{}}
@@ -54,7 +54,7 @@ func (r *Recorder) Stats(ctx context.Context, workspace, key string) (Stats, err
 		month.sum(of)
 	})
 	if err != nil {
-		return Stats{}, err
+		return Stats{}, storeFault(err)
 	}
 	for word, n := range month.Decisions {
 		s.GovernanceDecisions[word] = n

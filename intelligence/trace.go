@@ -172,6 +172,17 @@ func (e *Entry) take(calls []Call) {
 	e.Calls = calls
 }
 
+// Missing notes something that was not known and kept the request from being
+// done: a fact, and what would supply it, if that is known. Facts that a call
+// lacks come with Judged.
+func (t *Trace) Missing(fact, supplier string) {
+	t.edit(func(e *Entry) {
+		if len(e.Gaps) < mostCalls {
+			e.Gaps = append(e.Gaps, Gap{Fact: Redact(fact), Supplier: Redact(supplier), Blocking: true})
+		}
+	})
+}
+
 // Outcome notes the gate and what the caller should do next.
 func (t *Trace) Outcome(gate string, next fault.NextAction) {
 	t.edit(func(e *Entry) {

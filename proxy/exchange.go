@@ -113,8 +113,8 @@ func (s *Server) record(c echo.Context, x *exchange, status int, completed bool)
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return
 	}
-	if x.trace != x.told.ID() {
-		return // the answer is another request's, and so is its trace
+	if x.route == routeReplay || x.trace != x.told.ID() {
+		return // judging again changes nothing; or the answer is another request's, and so is its trace
 	}
 	if !completed {
 		status = 0

@@ -19,6 +19,9 @@ const (
 	keyHolders = false // only holders of one of our keys
 )
 
+// anyRole opens a route to every key.
+const anyRole = ""
+
 const headerWorkspace = "X-Cadreen-Workspace-Id"
 
 // guard lets only those through who have the role, and whose body
@@ -38,9 +41,12 @@ func (s *Server) guard(role string, passthrough bool, h func(echo.Context, keys.
 		switch {
 		case p.Passthrough && !passthrough:
 			e := fault.New(fault.Forbidden, "Credentials of the model server reach chat completions and models only")
-			e.Hint = "Use a Cadreen key with the role " + role + " (cadreen key create --role " + role + ")."
+			e.Hint = "Use a Cadreen key (cadreen key create)."
+			if role != anyRole {
+				e.Hint = "Use a Cadreen key with the role " + role + " (cadreen key create --role " + role + ")."
+			}
 			return e
-		case !p.Can(role):
+		case role != anyRole && !p.Can(role):
 			e := fault.New(fault.Forbidden, "This API key lacks the role %s", role)
 			e.Hint = "Use a key with the role " + role + " or operator (cadreen key create --role " + role + ")."
 			return e

@@ -90,6 +90,22 @@ func (s *Server) resolveEscalation(c echo.Context, p keys.Principal) error {
 	return s.escalations.Resolve(c.Response(), c.Request(), apiCaller(p), c.Param("id"))
 }
 
+// traces hands a request about stored traces over. Reviewers and operators read
+// those of the workspace; everybody else reads those of their own key.
+func (s *Server) traces(h func(w http.ResponseWriter, r *http.Request, c api.Reader, id string) error) func(echo.Context, keys.Principal) error {
+	return func(c echo.Context, p keys.Principal) error {
+		reader := api.Reader{Workspace: p.Workspace, Key: p.KeyID, BaseURL: s.baseURL(c.Request())}
+		if p.Can(keys.RoleReviewer) {
+			reader.Key = ""
+		}
+		return h(c.Response(), c.Request(), reader, c.Param("id"))
+	}
+}
+
+func withoutID(h func(w http.ResponseWriter, r *http.Request, c api.Reader) error) func(http.ResponseWriter, *http.Request, api.Reader, string) error {
+	return func(w http.ResponseWriter, r *http.Request, c api.Reader, _ string) error { return h(w, r, c) }
+}
+
 func apiCaller(p keys.Principal) api.Caller {
 	return api.Caller{Workspace: p.Workspace, Requester: requester(p)}
 }

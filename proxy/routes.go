@@ -14,10 +14,11 @@ import (
 // handlers. The bare one serves chat and models only.
 var bases = []string{"/api/v1/cadreen", "/v1", "/api/v1"}
 
-// The routes that others need to know by name: their bodies may name a person.
+// The routes that others need to know by name.
 const (
 	routeChat   = "chat"
 	routeIntent = "intent"
+	routeReplay = "trace_replay"
 )
 
 func (s *Server) routes() {
@@ -31,6 +32,11 @@ func (s *Server) routes() {
 		s.add(http.MethodGet, base+"/escalations", "escalations", s.guard(keys.RoleReviewer, keyHolders, s.listEscalations))
 		s.add(http.MethodGet, base+"/escalations/:id", "escalation", s.guard(keys.RoleReviewer, keyHolders, s.getEscalation))
 		s.add(http.MethodPost, base+"/escalations/:id/resolve", "escalation_resolve", s.guard(keys.RoleReviewer, keyHolders, s.resolveEscalation))
+		s.add(http.MethodGet, base+"/intelligence", "traces", s.guard(anyRole, keyHolders, s.traces(withoutID(s.stored.List))))
+		s.add(http.MethodGet, base+"/intelligence/stats", "trace_stats", s.guard(anyRole, keyHolders, s.traces(withoutID(s.stored.Stats))))
+		s.add(http.MethodGet, base+"/intelligence/:id", "trace", s.guard(anyRole, keyHolders, s.traces(s.stored.Get)))
+		s.add(http.MethodGet, base+"/intelligence/:id/handoff", "trace_handoff", s.guard(anyRole, keyHolders, s.traces(s.stored.Handoff)))
+		s.add(http.MethodPost, base+"/intelligence/:id/replay", routeReplay, s.guard(anyRole, keyHolders, s.traces(s.stored.Replay)))
 	}
 	s.absent()
 	s.add(http.MethodGet, "/", "root", s.root)

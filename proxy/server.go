@@ -77,7 +77,9 @@ type Options struct {
 	Seen intent.Seen
 	// Deciding gives the policies of a workspace; nil has none.
 	Deciding api.Deciding
-	Traces   *intelligence.Recorder // nil stores none
+	// Traces stores traces; nil stores none. Evidence is what they were judged by.
+	Traces   *intelligence.Recorder
+	Evidence api.Evidence
 	Settings Settings
 	Logger   *slog.Logger     // slog.Default if nil
 	Now      func() time.Time // time.Now if nil
@@ -93,6 +95,7 @@ type Server struct {
 	metrics     *metrics
 	ready       readiness
 	escalations *api.Escalations
+	stored      *api.Traces
 	intents     *intent.Handler
 	keeper      *idempotency.Keeper
 	keepHeaders map[string]bool
@@ -113,6 +116,7 @@ func New(o Options) *Server {
 		s.now = time.Now
 	}
 	s.escalations = &api.Escalations{Desk: o.Desk}
+	s.stored = &api.Traces{Recorder: o.Traces, Evidence: o.Evidence, Deciding: o.Deciding}
 	s.intents = &intent.Handler{Seen: o.Seen}
 	s.keeper = idempotency.New(idempotency.Options{Engine: o.Engine, Logger: s.log})
 	s.keepHeaders = keptHeaders(o.Settings.KeepHeaders)

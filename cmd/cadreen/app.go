@@ -198,7 +198,7 @@ func (m *Main) newServer(desk *governance.Desk, live *governance.Live, ring *key
 		},
 	})
 	return proxy.New(proxy.Options{
-		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Traces: m.traces, Logger: m.log, Now: m.now,
+		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Traces: m.traces, Evidence: desk, Logger: m.log, Now: m.now,
 		Seen: m.seen, Deciding: deciding{live},
 		Settings: proxy.Settings{
 			BodyLimit:   c.Limits.Body,

@@ -37,6 +37,7 @@ type order struct {
 	Results    map[string]string `json:"results,omitempty"`
 	MaxRetries int               `json:"maxRetries"`
 	AbortAfter int               `json:"abortAfter,omitempty"`
+	Headers    map[string]string `json:"headers,omitempty"`
 }
 
 // told is what the program saw.
@@ -60,6 +61,8 @@ type told struct {
 		TraceID string   `json:"trace_id"`
 		IDs     []string `json:"ids"`
 		Aborted bool     `json:"aborted"`
+
+		Intelligence json.RawMessage `json:"intelligence"`
 	} `json:"turns"`
 	Ran []struct {
 		Name      string `json:"name"`

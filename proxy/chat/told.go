@@ -99,20 +99,11 @@ func (t *turn) tellAnswered(begun time.Time, done governance.Answered, now time.
 // toldCall is a call with its decision.
 func (t *turn) toldCall(name string, d governance.CallDecision) intelligence.Call {
 	c := intelligence.Call{Tool: name, Verdict: d.Verdict.String(), Decision: d.Verdict.Decision(), Reason: d.Reason,
-		Missing: d.Missing, Supplier: d.Supplier, Gap: d.Missing != "", Offered: d.Reason != governance.ReasonNotOffered && d.Reason != governance.ReasonBadName}
-	switch d.Reason {
-	case governance.ReasonArguments, governance.ReasonTruncated, governance.ReasonNotOffered, governance.ReasonBadName:
-		// What was proposed could not be understood; that much is sure.
-		c.Gap, c.Confidence = true, 1
-	case governance.ReasonError:
-		c.Gap = true
-	}
+		Missing: d.Missing, Supplier: d.Supplier, Gap: d.Gap(), Offered: d.Reason != governance.ReasonNotOffered && d.Reason != governance.ReasonBadName}
+	c.Confidence, _ = d.Confidence()
 	for _, f := range d.Fired {
 		if f.Determining {
 			c.Policy, c.Version, c.Rule, c.Line = f.Policy, f.Version, f.Rule, f.Line
-			if d.Reason == governance.ReasonRule {
-				c.Confidence = 1 // the rule's CEL was written, or made by a template
-			}
 			break
 		}
 	}

@@ -16,7 +16,7 @@ const turns = [];
 const request = () => ({ model: 'gpt-any', messages, tools: given.tools.length ? given.tools : undefined, ...given.body });
 
 // Members beside OpenAI's own, so that a test sees what a typed client still gets.
-const extras = (o) => ({ conversation_id: o.conversation_id, trace_id: o.trace_id, gate: o.gate, status: o.status, pending_actions: o.pending_actions });
+const extras = (o) => ({ conversation_id: o.conversation_id, trace_id: o.trace_id, gate: o.gate, status: o.status, pending_actions: o.pending_actions, intelligence: o.intelligence });
 
 async function create() {
   const { data, response } = await client.chat.completions.create(request()).withResponse();

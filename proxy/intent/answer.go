@@ -128,7 +128,7 @@ func (r *result) add(h *heard) {
 }
 
 // write answers with the chat's JSON reply.
-func (t *turn) write(w http.ResponseWriter, reply *recorder, trace []byte) error {
+func (t *turn) write(w http.ResponseWriter, reply *recorder) error {
 	var h heard
 	if err := json.Unmarshal(reply.body.Bytes(), &h); err != nil || len(h.Choices) == 0 {
 		return fault.Wrap(err, fault.RoutingUnavailable, "the model's reply is not a chat completion")
@@ -137,8 +137,7 @@ func (t *turn) write(w http.ResponseWriter, reply *recorder, trace []byte) error
 	r.add(&h)
 	m := h.Choices[0].Message
 	r.text, r.calls = cmp.Or(textOf(m.Content), m.Refusal), m.ToolCalls
-	a := t.answer(&r)
-	a.Intelligence = trace
+	a := t.told(t.answer(&r))
 	head := w.Header()
 	for name, values := range reply.header {
 		if name != "Content-Length" && name != "Content-Type" {
@@ -153,6 +152,19 @@ func (t *turn) write(w http.ResponseWriter, reply *recorder, trace []byte) error
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(body) // a client that went away needs no answer
 	return nil
+}
+
+// told gives the outcome to the trace, and takes from it what the answer shows.
+func (t *turn) told(a Answer) Answer {
+	for range t.questions {
+		t.trace.Missing("answer of the requester", "")
+	}
+	if t.missing != nil {
+		t.trace.Missing("connection", "")
+	}
+	t.trace.Outcome(a.Gate, a.NextAction)
+	a.Intelligence = t.trace.Block()
+	return a
 }
 
 const gateHeader = "X-Cadreen-Gate"

@@ -21,6 +21,7 @@ import (
 
 	"cadreen/fault"
 	"cadreen/governance"
+	"cadreen/intelligence"
 )
 
 // Chat is the governed chat completion. It calls governed with what it decided
@@ -43,9 +44,6 @@ type Caller struct {
 type Handler struct {
 	// Seen helps to name what is missing; nil knows no tools.
 	Seen Seen
-	// Trace gives the intelligence of an answer that may have one: raw JSON, nil
-	// for none. nil gives none.
-	Trace func(r *http.Request) []byte
 }
 
 // Serve answers one intent. An error means that nothing was written yet.
@@ -58,24 +56,20 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller, chat C
 	if err != nil {
 		return err
 	}
-	t := &turn{request: q, caller: c, seen: h.Seen}
+	t := &turn{request: q, caller: c, seen: h.Seen, trace: intelligence.From(r.Context())}
 	inner := r.WithContext(context.WithValue(r.Context(), turnKey{}, t))
 	inner.Body = io.NopCloser(bytes.NewReader(q.chat))
 	inner.ContentLength = int64(len(q.chat))
-	var trace []byte
-	if h.Trace != nil {
-		trace = h.Trace(r)
-	}
 	if q.stream {
 		s := newStream(w, t)
 		err = chat(s, inner, t.governed)
-		return s.end(noRoute(err), trace)
+		return s.end(noRoute(err))
 	}
 	reply := &recorder{header: http.Header{}}
 	if err := chat(reply, inner, t.governed); err != nil {
 		return noRoute(err)
 	}
-	return t.write(w, reply, trace)
+	return t.write(w, reply)
 }
 
 // noRoute names an absent model as what it is to an intent: nobody is there to
@@ -101,6 +95,7 @@ type turn struct {
 	*request
 	caller Caller
 	seen   Seen
+	trace  *intelligence.Trace
 
 	decisions []governance.CallDecision
 	hold      *governance.Hold

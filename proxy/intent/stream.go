@@ -106,7 +106,7 @@ func (s *stream) event(name string, v any) error {
 }
 
 // end writes the result. err is how the chat ended.
-func (s *stream) end(err error, trace []byte) error {
+func (s *stream) end(err error) error {
 	if err != nil || s.dead || !s.out {
 		return err
 	}
@@ -114,8 +114,7 @@ func (s *stream) end(err error, trace []byte) error {
 	for _, p := range s.parts {
 		s.all.calls = append(s.all.calls, encode(p))
 	}
-	a := s.turn.answer(&s.all)
-	a.Intelligence = trace
+	a := s.turn.told(s.turn.answer(&s.all))
 	s.w.Header().Set(gateHeader, a.Gate) // a trailer, which the chat announced
 	if s.event("intent.result", a) != nil {
 		return nil
