@@ -6,7 +6,7 @@ BIN         := bin/cadreen
 SOURCES      = $$(find . -name '*.go' -not -path '*/node_modules/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race chaos lint bench bench-doc bench-proxy fmt docs clean
+.PHONY: help build run test race chaos lint fuzz bench bench-doc bench-proxy fmt docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: ## check formatting, go vet and staticcheck
 	if [ -n "$$unformatted" ]; then echo "not gofmt-ed (make fmt):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+fuzz: ## run every fuzzer and keep what it finds (FUZZTIME=20s, ONLY=part of a name)
+	@GO=$(GO) .ci/fuzz
 
 bench: ## measure what matters and print one table (BENCHTIME=0.3s, COUNT=3)
 	@GO=$(GO) bench/run
