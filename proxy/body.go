@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -80,6 +81,8 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		b.failure.Hint = "Send the body without pauses."
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		b.failure = fault.Wrap(err, fault.InvalidRequest, "The request body ended early")
+	case !errors.Is(err, http.ErrBodyReadAfterClose) && !errors.As(err, new(*net.OpError)):
+		b.failure = fault.Wrap(err, fault.InvalidRequest, "The chunks of the request body are malformed")
 	}
 	return n, err
 }
