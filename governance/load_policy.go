@@ -54,6 +54,15 @@ func (r *reader) boolean(n *yaml.Node) bool {
 	return n.Value == "true" || n.Value == "True" || n.Value == "TRUE"
 }
 
+// confidence is above 0 and at most 1.
+func (r *reader) confidence(n *yaml.Node) float64 {
+	var f float64
+	if n.Kind != yaml.ScalarNode || n.Decode(&f) != nil || !(f > 0 && f <= 1) {
+		r.complain(n, fmt.Sprintf("%.40q is no confidence", n.Value), "write a number above 0, at most 1")
+	}
+	return f
+}
+
 func (r *reader) duration(n *yaml.Node) time.Duration {
 	d, err := time.ParseDuration(n.Value)
 	if n.Kind != yaml.ScalarNode || err != nil || d <= 0 {
@@ -183,12 +192,14 @@ func (r *reader) rule(n *yaml.Node, index int) Rule {
 			}
 		case "self_review":
 			rule.SelfReview = r.boolean(e.value)
+		case "confidence":
+			rule.Confidence = r.confidence(e.value)
 		case "examples":
 			for _, x := range r.list(e.value) {
 				rule.Examples = append(rule.Examples, r.example(x))
 			}
 		default:
-			r.unknown(e, "a rule", "id", "condition", "tools", "when", "effect", "to", "expires", "missing", "from", "else", "unless", "message", "mode", "self_review", "examples")
+			r.unknown(e, "a rule", "id", "condition", "tools", "when", "effect", "to", "expires", "missing", "from", "else", "unless", "message", "mode", "self_review", "examples", "confidence")
 		}
 	}
 	if rule.ID == "" {

@@ -31,6 +31,8 @@ type Pin struct {
 	// Answers are what its author said to questions about the condition, by the
 	// question's id. They are kept so that compiling again asks nothing twice.
 	Answers map[string]string
+	// Confidence is Rule.Confidence: 0 is that no model had a part in it.
+	Confidence float64
 }
 
 // PinConflict is why a pin does not go with the rule its condition stands in.
@@ -49,7 +51,7 @@ func (p Pin) Apply(r Rule) (Rule, error) {
 	if len(r.When) > 0 {
 		every = r.When[0]
 	}
-	r.When = nil
+	r.When, r.Confidence = nil, p.Confidence
 	for _, pinned := range p.When {
 		l := every
 		l.If = pinned.If
@@ -138,6 +140,8 @@ type lockedPin struct {
 	Unless    string            `yaml:"unless,omitempty"`
 	Mode      Mode              `yaml:"mode,omitempty"`
 	Answers   map[string]string `yaml:"answers,omitempty"`
+	// Model is the confidence of a condition that a model read.
+	Model float64 `yaml:"model,omitempty"`
 }
 
 type lockedLine struct {
@@ -157,7 +161,7 @@ func EncodeLock(pins []Pin) ([]byte, error) {
 			continue
 		}
 		seen[hash] = true
-		locked := lockedPin{Condition: strings.TrimSpace(p.Condition), Means: p.ReadBack, Tools: p.Tools, Unless: p.Unless, Mode: p.Mode, Answers: p.Answers}
+		locked := lockedPin{Condition: strings.TrimSpace(p.Condition), Means: p.ReadBack, Tools: p.Tools, Unless: p.Unless, Mode: p.Mode, Answers: p.Answers, Model: p.Confidence}
 		for _, l := range p.When {
 			line := lockedLine{If: l.If, To: l.To}
 			if l.Effect != 0 {
@@ -257,8 +261,10 @@ func (r *reader) pin(m entry) Pin {
 			for _, a := range r.members(e.value) {
 				p.Answers[a.key] = r.text(a.value)
 			}
+		case "model":
+			p.Confidence = r.confidence(e.value)
 		default:
-			r.unknown(e, "a pinned condition", "condition", "means", "tools", "when", "unless", "mode", "answers")
+			r.unknown(e, "a pinned condition", "condition", "means", "tools", "when", "unless", "mode", "answers", "model")
 		}
 	}
 	if len(p.When) == 0 {

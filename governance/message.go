@@ -133,6 +133,10 @@ func showValue(v any) string {
 	return showText(string(text))
 }
 
+// Shown is a text as people may see it: control, bidirectional and invisible
+// characters as escapes, cut after 256 bytes.
+func Shown(s string) string { return showText(s) }
+
 // showText escapes what a reader could not see or what would move other text.
 func showText(s string) string {
 	var b strings.Builder

@@ -40,7 +40,10 @@ type Rule struct {
 	// SelfReview lets the requester's own key resolve an escalation of this rule.
 	SelfReview bool
 	Examples   []Example
-	Line       int // line of the rule in its source file; 0 if it has none
+	// Confidence of a rule that a model read from its condition: the part of its
+	// readings that behaved alike. 0 is that no model had a part in it.
+	Confidence float64 `json:",omitempty"`
+	Line       int     // line of the rule in its source file; 0 if it has none
 }
 
 // Line is one CEL condition with its effect; the first that holds decides.
