@@ -58,11 +58,20 @@ func (c *compiler) namesArgument(s span) bool {
 	return false
 }
 
+// namesFlag: the words are just the name of a boolean.
+func (c *compiler) namesFlag(s span) bool {
+	words := c.stems(s)
+	return slices.ContainsFunc(c.scoped, func(t *tool) bool {
+		return slices.ContainsFunc(t.arguments, func(a argument) bool { return isFlag(&a) && slices.Equal(a.words, words) })
+	})
+}
+
 // named lists the arguments of a tool that words name: the one with just these
-// words, else all whose name or description has them. keep filters, nil keeps all.
+// words, else all whose name has them, else all whose name and description have
+// them. keep filters, nil keeps all.
 func (c *compiler) named(t *tool, s span, keep func(*argument) bool) []*argument {
 	words := c.stems(s)
-	var same, found []*argument
+	var same, inName, found []*argument
 	for i := range t.arguments {
 		a := &t.arguments[i]
 		if keep != nil && !keep(a) {
@@ -71,12 +80,20 @@ func (c *compiler) named(t *tool, s span, keep func(*argument) bool) []*argument
 		if slices.Equal(a.words, words) {
 			same = append(same, a)
 		}
+		if !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(a.words, w) }) {
+			inName = append(inName, a)
+		}
 		if !slices.ContainsFunc(words, func(w string) bool { return !a.about[w] }) {
 			found = append(found, a)
 		}
 	}
-	if len(same) == 1 {
+	switch {
+	case len(words) == 0:
+		return nil
+	case len(same) == 1:
 		return same
+	case len(inName) > 0:
+		return inName
 	}
 	return found
 }
@@ -160,11 +177,15 @@ func numbers(t *tool) []*argument {
 func currencies(t *tool) []*argument {
 	var found []*argument
 	for i := range t.arguments {
-		if a := &t.arguments[i]; a.kind == "string" && slices.Contains(a.words, stem("currency")) {
+		if a := &t.arguments[i]; namesCurrency(a) {
 			found = append(found, a)
 		}
 	}
 	return found
+}
+
+func namesCurrency(a *argument) bool {
+	return a.kind == "string" && slices.Contains(a.words, stem("currency"))
 }
 
 // holding lists the arguments whose enum has all the values.

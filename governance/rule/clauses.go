@@ -20,26 +20,18 @@ type clause struct {
 	effectAt   span
 	needs      bool // the effect was said with "need": the next may leave it out
 	otherwise  bool
-	ruled      bool // "may" was just read: what follows says what may be done
+	beyond     string      // "above that", "below that": the rest of one limit
+	limit      bool        // "no more than 3 a day": nothing is said but the limit
+	rest       *clause     // what happens to the rest of "only", where it is said
+	ruled      bool        // "may" was just read: what follows says what may be done
+	unapproved *unapproved // "without approval", "unless a manager approves"
 	place      span
 }
 
-// terms are conditions with how they are joined.
-type terms struct {
-	list     []term
-	or, and  int // written joins
-	joinedBy *item
-}
-
-// term is one condition as written.
-type term struct {
-	item     *item
-	place    span
-	argument span // words for the argument; from == to if there are none
-	counted  span // the noun behind a bare number
-	tool     span // order: words for the tool
-	negative bool
-	role     string
+// unapproved is an effect that is said as what must not be missing.
+type unapproved struct {
+	phrase *unapprovedPhrase
+	place  span
 }
 
 // clauses puts phrases together. A break ends a clause that has its effect; what
@@ -70,11 +62,11 @@ func (c *compiler) clauses(s *sentence) (list []*clause, leading *terms) {
 	}
 	flush()
 	var waiting [][]*item
-	otherwise := func(i int) bool { return i < len(segments) && segments[i][0].Otherwise }
+	otherwise := func(i int) bool { return i < len(segments) && segments[i][0].opensRest() }
 	for i, segment := range segments {
 		k := c.segment(slices.Concat(append(waiting, segment)...), len(list) > 0 && list[len(list)-1].needs)
 		switch {
-		case k.effect != 0 || k.shadow || k.only != nil && otherwise(i+1):
+		case k.complete() || k.only != nil && otherwise(i+1):
 			if len(waiting) > 0 && len(list) > 0 {
 				c.problem("Does %q belong to what stands before it or behind it? Write two sentences.", c.text(c.segment(slices.Concat(waiting...), false).place))
 			}
@@ -97,6 +89,12 @@ func (c *compiler) clauses(s *sentence) (list []*clause, leading *terms) {
 	return list, leading
 }
 
+// opensRest: the item begins a clause about the rest of what was said before.
+func (i *item) opensRest() bool { return i.Otherwise || i.Beyond != "" }
+
+// complete: the clause says what should happen.
+func (k *clause) complete() bool { return k.effect != 0 || k.shadow || k.limit }
+
 // followed: another effect comes before the next break, so that an "and" behind
 // the first one begins a clause of its own.
 func followed(rest []*item) bool {
@@ -113,14 +111,22 @@ func followed(rest []*item) bool {
 
 // absorb takes what was said behind the effect: ", unless …", ", after 5pm …".
 func (k *clause) absorb(c *compiler, more *clause) {
-	if len(more.subject) > 0 || more.any || more.only != nil || more.exceptions != nil && k.exceptions != nil {
+	if len(more.subject) > 0 || more.any || more.only != nil || more.exceptions != nil && k.exceptions != nil || more.otherwise {
 		c.notUnderstood(more.place)
 	}
 	if len(more.conditions.list) > 0 && k.only != nil {
 		c.notUnderstood(more.place)
 	}
-	k.conditions.list = append(k.conditions.list, more.conditions.list...)
-	k.conditions.or += more.conditions.or
+	for i, t := range more.conditions.list {
+		k.conditions.add(t, more.conditions.joins[i])
+	}
+	if more.unapproved != nil {
+		if k.unapproved != nil {
+			c.notUnderstood(more.unapproved.place)
+		}
+		k.unapproved = more.unapproved
+		c.settle(k)
+	}
 	if more.exceptions != nil {
 		k.exceptions = more.exceptions
 	}
@@ -129,249 +135,67 @@ func (k *clause) absorb(c *compiler, more *clause) {
 // segment reads the items of one clause.
 func (c *compiler) segment(items []*item, elliptic bool) *clause {
 	k := &clause{place: span{items[0].place().from, items[len(items)-1].place().to}}
-	into := &k.conditions
-	r := &segmentReader{compiler: c, clause: k, items: items}
+	r := &segmentReader{compiler: c, clause: k, items: items, elliptic: elliptic, into: &k.conditions}
 	for r.at < len(items) {
-		it := items[r.at]
-		switch {
-		case it.Otherwise:
-			k.otherwise = true
-		case it.Only:
-			if k.only != nil || k.exceptions != nil {
-				c.notUnderstood(it.place())
-			}
-			k.only = &terms{}
-			into = k.only
-		case it.Unless:
-			if k.exceptions != nil {
-				c.notUnderstood(it.place())
-			}
-			k.exceptions = &terms{}
-			into = k.exceptions
-		case it.Any:
-			if into == k.exceptions {
-				c.notUnderstood(it.place())
-			}
-			k.any = true
-		case it.And, it.Or:
-			r.join(into, it)
-		case it.Effect != nil:
-			if k.effect != 0 || k.shadow {
-				c.notUnderstood(it.place())
-			}
-			c.readEffect(k, it)
-			if into == k.exceptions {
-				into = &k.conditions // "except in EUR need approval"
-			}
-		case it.Phrase != nil, it.Tool != "", it.With, it.After, it.Before:
-			r.phrases(into, elliptic)
-			if k.ruled {
-				into, k.ruled = &k.conditions, false // "only admins may …"
-			}
-			continue
-		case it.Called, it.NotCalled, it.May:
-			c.notUnderstood(it.place())
-		default:
-			into.add(term{item: it, place: it.place(), counted: r.counted()})
-		}
-		r.at++
+		r.step()
 	}
 	if k.only != nil && len(k.only.list) == 0 || k.exceptions != nil && len(k.exceptions.list) == 0 {
 		c.notUnderstood(span{k.place.to - 1, k.place.to})
 	}
+	if r.join != "" {
+		c.notUnderstood(r.joinAt)
+	}
+	if r.total.to > 0 || len(r.per) > 0 {
+		c.hinted(k.place, needsWindow)
+	}
+	c.settle(k)
 	return k
 }
 
-func (t *terms) add(one term) { t.list = append(t.list, one) }
-
-// segmentReader walks over the items of a clause.
-type segmentReader struct {
-	*compiler
-	clause *clause
-	items  []*item
-	at     int
-	// subjectJoin: an "and" or "or" stands behind the words for tools.
-	subjectJoin bool
-}
-
-func (r *segmentReader) peek(n int) *item {
-	if r.at+n < len(r.items) {
-		return r.items[r.at+n]
-	}
-	return &item{}
-}
-
-// join reads "and" or "or": between conditions, or between words for tools.
-func (r *segmentReader) join(into *terms, it *item) {
-	next, before := r.peek(1), r.items[max(0, r.at-1)]
-	behindTool := r.at > 0 && (before.Phrase != nil || before.Tool != "")
-	switch {
-	case r.at == 0 || r.at == len(r.items)-1:
-		r.notUnderstood(it.place())
-	case behindTool && (next.Phrase != nil || next.Tool != "" || next.Any) && len(r.clause.subject) > 0 && into == &r.clause.conditions && len(into.list) == 0:
-		r.subjectJoin = true
-	case len(into.list) == 0:
-		r.notUnderstood(it.place())
-	case it.Or:
-		into.or++
-		into.joinedBy = it
-	default:
-		into.and++
-		into.joinedBy = it
-	}
-}
-
-// counted takes the noun behind a bare number: "more than 5 items".
-func (r *segmentReader) counted() span {
-	it, next := r.items[r.at], r.peek(1)
-	if it.Compare == nil || next.Phrase == nil || !it.Compare.bare() {
-		return span{}
-	}
-	r.at++
-	return next.place()
-}
-
-func (p *comparePhrase) bare() bool {
-	for _, a := range []*amountPhrase{p.Value, p.High, p.Least} {
-		if a != nil {
-			return a.Figure != ""
+// settle gives the clause the effect that "without approval" stands for.
+func (c *compiler) settle(k *clause) {
+	// "no more than 3 refunds a day": only that many
+	if k.effect == 0 && !k.shadow && k.only == nil && len(k.conditions.list) > 0 && !k.otherwise {
+		if last := &k.conditions.list[len(k.conditions.list)-1]; last.window != "" && last.upper() {
+			k.only = &terms{}
+			k.only.add(*last, "")
+			k.conditions.list = k.conditions.list[:len(k.conditions.list)-1]
+			k.conditions.joins = k.conditions.joins[:len(k.conditions.list)]
+			k.limit = true
 		}
 	}
-	return false
-}
-
-// phrases reads a run of words for tools, arguments and roles. What each is
-// follows from what stands behind the run.
-func (r *segmentReader) phrases(into *terms, elliptic bool) {
-	marker := r.items[r.at]
-	if marker.With || marker.After || marker.Before {
-		r.at++
-	} else {
-		marker = &item{}
-	}
-	start := r.at
-	for r.at < len(r.items) && (r.items[r.at].Phrase != nil || r.items[r.at].Tool != "") {
-		r.at++
-	}
-	run := r.items[start:r.at]
-	if len(run) == 0 {
-		if next := r.peek(0); marker.With && (next.Compare != nil || next.Role != nil) {
-			return // "with more than 5 items", "when the requester is …"
-		}
-		r.notUnderstood(marker.place())
-	}
-	whole := span{run[0].place().from, run[len(run)-1].place().to}
-	last := run[len(run)-1].place()
-	next := r.peek(0)
-	switch {
-	case marker.After, marker.Before:
-		// "only after get_order was called", "without verify_identity"
-		if next.Called {
-			r.at++
-		}
-		into.add(term{item: marker, place: whole, tool: whole, negative: marker.Before})
-	case next.Called || next.NotCalled:
-		r.at++
-		tool := last
-		if run[len(run)-1].Tool == "" && noName(run) {
-			tool = whole
-		} else {
-			r.subject(into, run[:len(run)-1])
-		}
-		into.add(term{item: next, place: tool, tool: tool, negative: next.NotCalled})
-	case next.Origin != nil:
-		r.at++
-		r.subject(into, run[:len(run)-1])
-		into.add(term{item: next, place: next.place(), argument: last})
-	case next.Compare != nil || next.Values != nil || next.Truth != "":
-		argument := whole
-		if !marker.With {
-			argument = r.argumentIn(run, whole, last)
-			if argument.empty() {
-				r.subject(into, run)
-				return
-			}
-			if argument == last {
-				r.subject(into, run[:len(run)-1])
-			}
-		}
-		r.at++
-		into.add(term{item: next, place: span{argument.from, next.place().to}, argument: argument})
-	case marker.With:
-		r.notUnderstood(whole)
-	case next.May && r.isRole(last) && len(run) == 1:
-		r.at++
-		r.clause.may(r.compiler, into, term{item: next, place: last, role: r.roleName(last)})
-	case into == r.clause.exceptions && r.isRole(whole) && len(r.matchTools(whole).all()) == 0:
-		into.add(term{item: &item{}, place: whole, role: r.roleName(whole)})
-	case r.clause.effect == governance.Escalate && r.clause.to == "" && (len(r.clause.subject) > 0 || len(run) > 1) && r.isReviewer(last):
-		// "escalate refunds over $100 to finance"
-		r.subject(into, run[:len(run)-1])
-		r.clause.to = r.reviewer(r.roleName(last))
-	case elliptic && r.clause.effect == 0 && len(run) == 1 && r.isRole(whole) && len(r.clause.conditions.list) > 0:
-		r.clause.effect, r.clause.effectAt, r.clause.needs = governance.Escalate, whole, true
-		r.clause.to = r.reviewer(r.roleName(whole))
-	default:
-		r.subject(into, run)
-	}
-}
-
-// noName says that no word of a run is a tool's full name.
-func noName(run []*item) bool {
-	return !slices.ContainsFunc(run, func(i *item) bool { return i.Tool != "" })
-}
-
-// may: "only refund leads may …", "refund leads may …".
-func (k *clause) may(c *compiler, into *terms, t term) {
-	into.add(t)
-	k.ruled = into == k.only
-	if k.effect == 0 && !k.shadow {
-		k.effect, k.effectAt = governance.Allow, t.place
-	}
-}
-
-// argumentIn decides which part of a run before a comparison names an argument:
-// all of it, its last phrase, or nothing, where it names a tool.
-func (r *segmentReader) argumentIn(run []*item, whole, last span) span {
-	if len(run) > 1 && len(r.matchTools(whole).all()) == 0 && r.namesArgument(last) {
-		return last
-	}
-	if len(r.clause.subject) == 0 && len(r.matchTools(whole).all()) > 0 {
-		return span{}
-	}
-	if r.namesArgument(whole) {
-		return whole
-	}
-	return span{}
-}
-
-// subject adds words for tools. They stand together, or are joined.
-func (r *segmentReader) subject(into *terms, run []*item) {
-	if len(run) == 0 {
+	if k.unapproved == nil {
 		return
 	}
-	whole := span{run[0].place().from, run[len(run)-1].place().to}
-	if into == r.clause.exceptions {
-		into.add(term{item: &item{}, place: whole, tool: whole})
-		return
+	p, place := k.unapproved.phrase, k.unapproved.place
+	switch {
+	case k.effect == governance.Block:
+		k.effect = 0
+		c.owned(k, p)
+	case k.effect == governance.Allow && k.only == nil && p.Approver == nil && p.ByWhom == nil && p.Whose == nil && p.By == nil && !c.isUnless(place):
+		// "allowed without approval"
+	case k.effect == 0 && k.only != nil:
+		k.rest = &clause{}
+		c.owned(k.rest, p)
+	case k.effect == 0 && !k.shadow:
+		return // what stands behind may say it
+	default:
+		c.notUnderstood(place)
 	}
-	if len(r.clause.subject) > 0 && !r.subjectJoin {
-		r.notUnderstood(whole)
-	}
-	r.subjectJoin = false
-	// Full names stand for themselves, words belong together.
-	var words *span
-	for _, it := range run {
-		p := it.place()
-		switch {
-		case it.Tool != "":
-			r.clause.subject = append(r.clause.subject, p)
-			words = nil
-		case words != nil:
-			words.to = p.to
-		default:
-			r.clause.subject = append(r.clause.subject, p)
-			words = &r.clause.subject[len(r.clause.subject)-1]
+	k.effectAt, k.unapproved = place, nil
+}
+
+func (c *compiler) isUnless(s span) bool {
+	return c.tokens[s.from].class == "Unless" || c.tokens[s.from].class == "UnlessApproved"
+}
+
+// owned reads who approves.
+func (c *compiler) owned(k *clause, p *unapprovedPhrase) {
+	for _, o := range []*ownerPhrase{p.By, p.Whose, p.Approver, p.ByWhom} {
+		if o != nil && !o.User {
+			k.effect, k.to = governance.Escalate, c.reviewer(o.name())
+			return
 		}
 	}
+	k.effect = governance.Confirm
 }

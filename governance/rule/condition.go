@@ -105,13 +105,33 @@ func (c fromUser) deny() string {
 	return c.argument + " does not stand in the requester's own words"
 }
 
-// called: a tool was called earlier in the conversation.
-type called struct{ tool string }
+// called: a tool was called earlier in the conversation, with the same values of
+// these arguments.
+type called struct {
+	tool string
+	same []string
+}
 
-func (c called) cel() string     { return "called(" + strconv.Quote(c.tool) + ")" }
-func (c called) english() string { return c.tool + " was called before" }
+func (c called) cel() string {
+	if len(c.same) == 0 {
+		return "called(" + strconv.Quote(c.tool) + ")"
+	}
+	pairs := make([]string, len(c.same))
+	for i, name := range c.same {
+		pairs[i] = strconv.Quote(name) + ": " + field(name)
+	}
+	return "called(" + strconv.Quote(c.tool) + ", {" + strings.Join(pairs, ", ") + "})"
+}
 
-func (c called) deny() string { return c.tool + " was not called before" }
+func (c called) english() string { return c.said("was") }
+func (c called) deny() string    { return c.said("was not") }
+
+func (c called) said(was string) string {
+	if len(c.same) == 0 {
+		return c.tool + " " + was + " called before"
+	}
+	return c.tool + " " + was + " called before with the same " + list(c.same, "and")
+}
 
 // role: the requester has it.
 type role struct{ name string }
@@ -206,13 +226,23 @@ func combineWords(list []condition, join string) string {
 // tight is CEL that keeps together inside another expression; behind a "!", a
 // comparison needs parentheses too.
 func tight(c condition, negated bool) string {
-	switch c.(type) {
+	loose := false
+	switch c := c.(type) {
 	case all, some:
+		loose = true
+	case missing:
+		loose = c.text
+	case text:
+		loose = len(c.values) > 1 && !c.each
+	case compare, oneOf, days, role, metered, inCountries, callOf:
+		loose = negated
+	case mailTo:
+		loose = negated && !c.each
+	case fromTool:
+		loose = negated && !c.each && c.tool != ""
+	}
+	if loose {
 		return "(" + c.cel() + ")"
-	case compare, oneOf, days, role:
-		if negated && strings.ContainsAny(c.cel(), " ") {
-			return "(" + c.cel() + ")"
-		}
 	}
 	return c.cel()
 }
@@ -256,6 +286,11 @@ func negate(c condition) condition {
 			c.op = op
 			return c
 		}
+	case metered:
+		if op := opposite[c.op]; op != "" {
+			c.op = op
+			return c
+		}
 	}
 	return not{c}
 }
@@ -264,15 +299,20 @@ var opposite = map[string]string{">": "<=", "<=": ">", "<": ">=", ">=": "<"}
 
 // field is the argument in CEL; names that are no identifiers are indexed.
 func field(argument string) string {
+	if isName(argument) {
+		return "args." + argument
+	}
+	return "args[" + strconv.Quote(argument) + "]"
+}
+
+// isName: CEL takes the argument's name for one.
+func isName(argument string) bool {
 	for i, r := range argument {
 		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {
-			return "args[" + strconv.Quote(argument) + "]"
+			return false
 		}
 	}
-	if slices.Contains(reserved, argument) {
-		return "args[" + strconv.Quote(argument) + "]"
-	}
-	return "args." + argument
+	return argument != "" && !slices.Contains(reserved, argument)
 }
 
 // reserved words of CEL cannot be selected.

@@ -18,31 +18,58 @@ type item struct {
 	Pos    lexer.Position
 	EndPos lexer.Position
 
-	Break     bool           `parser:"  @(Sep|Stop)"`
-	And       bool           `parser:"| @And"`
-	Or        bool           `parser:"| @Or"`
-	Only      bool           `parser:"| @Only"`
-	Otherwise bool           `parser:"| @Otherwise"`
-	Unless    bool           `parser:"| @Unless"`
-	With      bool           `parser:"| @With"`
-	May       bool           `parser:"| @May"`
-	Zone      string         `parser:"| @Zone"`
-	AnyMoney  bool           `parser:"| @AnyCurrency"`
-	Compare   *comparePhrase `parser:"| @@"`
-	Hours     *hoursPhrase   `parser:"| @@"`
-	Days      *daysPhrase    `parser:"| @@"`
-	Values    *valuesPhrase  `parser:"| @@"`
-	Truth     string         `parser:"| @Truth"`
-	Origin    *originPhrase  `parser:"| @@"`
-	Role      *rolePhrase    `parser:"| @@"`
-	Effect    *effectPhrase  `parser:"| @@"`
-	Called    bool           `parser:"| @(Called|First)"`
-	NotCalled bool           `parser:"| @NotCalled"`
-	After     bool           `parser:"| @After"`
-	Before    bool           `parser:"| @(Before|Without)"`
-	Any       bool           `parser:"| @Any"`
-	Tool      string         `parser:"| @Tool"`
-	Phrase    []string       `parser:"| @(Word|Noun|User|Head|Department|TheHead|TheDepartment) (Poss? @(Word|Head|Department))*"`
+	Break      bool              `parser:"  @(Sep|Stop)"`
+	And        bool              `parser:"| @And"`
+	Or         bool              `parser:"| @Or"`
+	Only       bool              `parser:"| @Only"`
+	Otherwise  bool              `parser:"| @Otherwise"`
+	Beyond     string            `parser:"| @(Above|Below)"`
+	Unapproved *unapprovedPhrase `parser:"| @@"`
+	Unless     bool              `parser:"| @Unless"`
+	With       bool              `parser:"| @With"`
+	May        bool              `parser:"| @May"`
+	Zone       string            `parser:"| @Zone"`
+	AnyMoney   bool              `parser:"| @AnyCurrency"`
+	Window     string            `parser:"| @Window"`
+	Per        *perPhrase        `parser:"| @@"`
+	Times      bool              `parser:"| @Times"`
+	Total      bool              `parser:"| @Total"`
+	Compare    *comparePhrase    `parser:"| @@"`
+	Hours      *hoursPhrase      `parser:"| @@"`
+	Days       *daysPhrase       `parser:"| @@"`
+	Values     *valuesPhrase     `parser:"| @@"`
+	Text       *textPhrase       `parser:"| @@"`
+	Truth      string            `parser:"| @Truth"`
+	Origin     *originPhrase     `parser:"| @@"`
+	Role       *rolePhrase       `parser:"| @@"`
+	Effect     *effectPhrase     `parser:"| @@"`
+	Called     bool              `parser:"| @(Called|First)"`
+	NotCalled  bool              `parser:"| @NotCalled"`
+	Was        bool              `parser:"| @Was"`
+	WasNot     bool              `parser:"| @WasNot"`
+	After      bool              `parser:"| @After"`
+	Before     bool              `parser:"| @(Before|Without)"`
+	Any        bool              `parser:"| @Any"`
+	Tool       string            `parser:"| @Tool"`
+	Phrase     []string          `parser:"| @(Word|Noun|User|Head|Department|TheHead|TheDepartment) (Poss? @(Word|Head|Department))*"`
+}
+
+// unapprovedPhrase: without approval, without a manager's approval, unless a
+// manager approves.
+type unapprovedPhrase struct {
+	Asking   bool         `parser:"(  @(Asking|UnlessApproved)"`
+	Approval bool         `parser:" | Without ( @Approval"`
+	By       *ownerPhrase `parser:"             @@?"`
+	Whose    *ownerPhrase `parser:"           | @@ Poss? Approval )"`
+	Approver *ownerPhrase `parser:" | Unless (  @@ Confirms"`
+	ByWhom   *ownerPhrase `parser:"           | ApprovedBy @@ ) )"`
+}
+
+// perPhrase: per customer, by the same requester, in the same conversation.
+type perPhrase struct {
+	Conversation bool     `parser:"Per (  @Conversation"`
+	User         bool     `parser:"     | @User"`
+	Words        []string `parser:"     | @(Word|Noun|Tool) @Word* )"`
 }
 
 // comparePhrase: over $100, between 5 and 10, 3 or more.
@@ -52,7 +79,8 @@ type comparePhrase struct {
 	Low     *amountPhrase `parser:" | Between @@"`
 	High    *amountPhrase `parser:"   And @@"`
 	Least   *amountPhrase `parser:" | @@"`
-	LeastOp string        `parser:"   @Suffix? )"`
+	LeastOp string        `parser:"   @Suffix?"`
+	Often   string        `parser:" | @CompareTimes )"`
 }
 
 type amountPhrase struct {
@@ -60,13 +88,14 @@ type amountPhrase struct {
 	Figure string `parser:"| @Figure"`
 }
 
-// hoursPhrase: after 5pm, before 9:30, between 9am and 5pm, outside 9am and 5pm.
+// hoursPhrase: after 5pm, before 9:30, between 9am and 5pm, 9am to 5pm, outside
+// 9am-5pm.
 type hoursPhrase struct {
 	After   string `parser:"(  After @Clock"`
 	Before  string `parser:" | Before @Clock"`
-	Outside bool   `parser:" | (@Outside | Between)"`
+	Outside bool   `parser:" | (@Outside | Between)?"`
 	From    string `parser:"   @Clock"`
-	To      string `parser:"   And @Clock )"`
+	To      string `parser:"   (And|Dash)? @Clock )"`
 }
 
 // daysPhrase: Fridays, Saturdays and Sundays, not weekends.
@@ -75,9 +104,9 @@ type daysPhrase struct {
 	Days []string `parser:"@Day ((And|Or|Sep)+ @Day)*"`
 }
 
-// valuesPhrase: USD or EUR, not "gift".
+// valuesPhrase: USD or EUR, not "gift", outside the EU.
 type valuesPhrase struct {
-	Not    bool           `parser:"@Not?"`
+	Not    bool           `parser:"@(Not|Outside)?"`
 	Values []*valuePhrase `parser:"@@ ((And|Or|Sep)+ @@)*"`
 }
 
@@ -85,14 +114,32 @@ type valuePhrase struct {
 	Currency string `parser:"  @Currency"`
 	Value    string `parser:"| @Value"`
 	Quoted   string `parser:"| @Quoted"`
+	Country  string `parser:"| @Country"`
+	Group    string `parser:"| @Group"`
+	Domain   string `parser:"| @Domain"`
 }
 
-// originPhrase: the user gave, the user did not give, not given by the user.
+// textPhrase: containing "rm -rf", not starting with "src/" or "docs/".
+type textPhrase struct {
+	Not    bool     `parser:"@Not?"`
+	Op     string   `parser:"@Text"`
+	Values []string `parser:"@Quoted ((And|Or|Sep)+ @Quoted)*"`
+}
+
+// originPhrase: the user gave, the user did not give, not given by the user, came
+// from a tool result, came from get_order, made up by the model.
 type originPhrase struct {
-	Gave    bool `parser:"(  User (@Gave"`
-	NotGave bool `parser:"         | @NotGave)"`
-	Not     bool `parser:" | @Not?"`
-	Given   bool `parser:"   @Given )"`
+	Gave     bool   `parser:"(  User (@Gave"`
+	NotGave  bool   `parser:"         | @NotGave)"`
+	Tool     bool   `parser:" | @FromTool"`
+	NotTool  bool   `parser:" | @NotFromTool"`
+	Model    bool   `parser:" | @FromModel"`
+	NotModel bool   `parser:" | @NotFromModel"`
+	From     bool   `parser:" | (@From"`
+	NotFrom  bool   `parser:"   | @NotFrom)"`
+	Named    string `parser:"   @Tool"`
+	Not      bool   `parser:" | @(Not|WasNot)?"`
+	Given    bool   `parser:"   @Given )"`
 }
 
 // rolePhrase: the requester is a refund lead, the requester has the role "x".
@@ -114,7 +161,7 @@ type effectPhrase struct {
 	ByWhom   *ownerPhrase `parser:"   @@?"`
 	Escalate bool         `parser:" | @Escalate"`
 	ToWhom   *ownerPhrase `parser:"   @@?"`
-	Approver *ownerPhrase `parser:" | @@ Approves"`
+	Approver *ownerPhrase `parser:" | @@ (Approves|Confirms)"`
 	Elliptic *ownerPhrase `parser:" | @@ Poss Approval? )"`
 }
 

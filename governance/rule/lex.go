@@ -16,9 +16,11 @@ import (
 // words.tsv: Word and Noun (a word of a tool, argument or role; a Noun has filler
 // words such as an article before it, so that it begins a phrase; so do TheHead
 // and TheDepartment), Tool (a tool's
-// name or a glob), Figure, Money, Clock, Quoted, Value (a word of an enum), Poss ('s).
+// name or a glob), Figure, Money, Clock, Quoted, Value (a word of an enum), Poss ('s), Window (a time that counts reach
+// back), Domain (of mail addresses), Country and Group (of countries).
 var symbols = func() map[string]lexer.TokenType {
-	names := []string{"Word", "Noun", "Tool", "Figure", "Money", "Clock", "Quoted", "Value", "Poss", "Sep", "Stop", "Zone", "TheHead", "TheDepartment"}
+	names := []string{"Word", "Noun", "Tool", "Figure", "Money", "Clock", "Quoted", "Value", "Poss", "Sep", "Stop", "Zone", "TheHead", "TheDepartment",
+		"Window", "Dash", "Country", "Group", "Domain"}
 	for _, e := range phrases {
 		names = append(names, e.class)
 	}
@@ -71,6 +73,11 @@ func (definition) Lex(_ string, r io.Reader) (lexer.Lexer, error) {
 	}
 	return &tokens{list: list}, nil
 }
+
+var currencySigns = map[rune]string{'$': "USD", '€': "EUR", '£': "GBP"}
+
+// domainPattern is a domain of mail addresses, with or without its @.
+var domainPattern = regexp.MustCompile(`^@?(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,24}\b`)
 
 var wordPattern = regexp.MustCompile(`^[\p{L}\p{N}_*][\p{L}\p{N}_.:/*-]*`)
 
@@ -143,10 +150,20 @@ func (s *scanner) step() {
 		s.emit("Stop", ".", size)
 	case r == '"' || r == '“':
 		s.quoted(size)
+	case s.window():
+	case strings.HasPrefix(s.plain[s.at:], "non-"):
+		s.emit("Not", "not", 4)
+	case r == '-' || r == '–':
+		s.emit("Dash", "-", size)
+	case strings.ContainsRune("<>=≤≥", r):
+		s.sign(rest)
 	case strings.ContainsRune("$€£", r):
-		s.money(map[rune]string{'$': "USD", '€': "EUR", '£': "GBP"}[r], size)
+		s.money(currencySigns[r], size)
 	case r >= '0' && r <= '9' && !s.identifier(rest):
 		s.number(rest)
+	case r == '@' && domainPattern.MatchString(s.plain[s.at:]):
+		domain := domainPattern.FindString(s.plain[s.at:])
+		s.emit("Domain", domain[1:], len(domain))
 	case (r == '\'' || r == '’') && len(s.out) > 0 && s.out[len(s.out)-1].end == s.at:
 		// requester's, reviewers'
 		tail := rest[size:]
@@ -181,6 +198,17 @@ func (s *scanner) money(currency string, sign int) {
 	s.emit("Money", currency+" "+value, length)
 }
 
+// sign reads a comparison that is written as one: >, >=, <, <=, =.
+func (s *scanner) sign(rest string) {
+	length := len(rest) - len(strings.TrimLeft(rest, "<>=≤≥"))
+	e, known := phrases[rest[:length]]
+	if !known {
+		s.reject(length)
+		return
+	}
+	s.emit(e.class, e.value, length)
+}
+
 // number reads a time of day, or a figure with the unit behind it.
 func (s *scanner) number(rest string) {
 	if minute, written := readClock(rest); written != "" {
@@ -190,6 +218,10 @@ func (s *scanner) number(rest string) {
 	value, written := readFigure(rest)
 	if value == "" || startsWord(rest[len(written):]) {
 		s.reject(len(numberLike.FindString(rest)))
+		return
+	}
+	if sign, size := utf8.DecodeRuneInString(rest[len(written):]); currencySigns[sign] != "" && !startsNumber(rest[len(written)+size:]) {
+		s.emit("Money", currencySigns[sign]+" "+value, len(written)+size)
 		return
 	}
 	behind := s.plain[s.at+len(written):]
@@ -217,10 +249,21 @@ func (s *scanner) word(rest string, size int) {
 		s.emit("Tool", whole, len(whole))
 		return
 	}
-	if e, length := s.phrase(s.at); length > 0 {
+	e, length := s.phrase(s.at)
+	if length == 0 && !s.known.has(whole) {
+		e, length = s.special(whole)
+	}
+	if length > 0 {
 		class := e.class
 		if class == "Unit" {
+			if s.unitBefore(e, length) {
+				return
+			}
 			class = "Currency" // without a figure before it
+		}
+		if number := smallNumbers[s.plain[s.at:s.at+length]]; class == "Number" {
+			s.emit("Figure", number, length)
+			return
 		}
 		value := e.value
 		if value == "" {
@@ -234,6 +277,8 @@ func (s *scanner) word(rest string, size int) {
 		s.emit("Tool", whole, len(whole))
 	case s.known.isValue(whole):
 		s.emit("Value", whole, len(whole))
+	case strings.EqualFold(whole, "up") && s.behindLook():
+		s.emit("Filler", whole, len(whole))
 	case s.known.has(whole) || s.beforeRole(len(whole)):
 		s.emit("Word", whole, len(whole))
 	default:
@@ -241,10 +286,41 @@ func (s *scanner) word(rest string, size int) {
 	}
 }
 
+// unitBefore reads "USD 100" and "EUR 1,000.50".
+func (s *scanner) unitBefore(e entry, length int) bool {
+	value, written := readFigure(strings.TrimLeft(s.text[s.at+length:], " "))
+	if value == "" || e.value == "cents" {
+		return false
+	}
+	whole := length + strings.Index(s.text[s.at+length:], written) + len(written)
+	if startsWord(s.text[s.at+whole:]) {
+		return false
+	}
+	s.emit("Money", e.value+" "+value, whole)
+	return true
+}
+
+// special finds what stands in tables of its own, where no tool has the word:
+// countries, groups of them, domains.
+func (s *scanner) special(whole string) (entry, int) {
+	if e, length := s.longest(s.at, countryPhrases, longestCountry); length > 0 {
+		return e, length
+	}
+	if strings.HasPrefix(s.text[s.at:], "US") && !startsWord(s.text[s.at+2:]) {
+		return entry{"Country", "US"}, 2 // "us" is a word
+	}
+	if domain := domainPattern.FindString(s.plain[s.at:]); domain != "" && !strings.Contains(whole, "/") {
+		return entry{"Domain", strings.TrimPrefix(domain, "@")}, len(domain)
+	}
+	return entry{}, 0
+}
+
 // phrase finds the longest known phrase at a place.
-func (s *scanner) phrase(at int) (found entry, length int) {
+func (s *scanner) phrase(at int) (found entry, length int) { return s.longest(at, phrases, longest) }
+
+func (s *scanner) longest(at int, phrases map[string]entry, words int) (found entry, length int) {
 	end, text := at, ""
-	for range longest {
+	for range words {
 		n := phraseWord(s.plain[end:])
 		if n == 0 {
 			return found, length
@@ -291,6 +367,15 @@ func phraseWord(text string) int {
 	return len(text)
 }
 
+// behindLook: the word before is "look", in some form.
+func (s *scanner) behindLook() bool {
+	if len(s.out) == 0 {
+		return false
+	}
+	last := s.out[len(s.out)-1]
+	return stem(s.plain[last.start:last.end]) == "look"
+}
+
 // beforeRole: one of the next two words is the head of a role's name, as in "a
 // refund lead", so that this word may be part of it.
 func (s *scanner) beforeRole(length int) bool {
@@ -321,6 +406,8 @@ func wordLength(text string) int {
 	}
 	return len(text)
 }
+
+func startsNumber(text string) bool { return text != "" && text[0] >= '0' && text[0] <= '9' }
 
 func startsWord(text string) bool {
 	r, _ := utf8.DecodeRuneInString(text)

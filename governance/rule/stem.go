@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -17,6 +18,11 @@ func stems(text string) []string {
 	words := nameWords(text)
 	for i, w := range words {
 		words[i] = stem(w)
+	}
+	for i := len(words) - 1; i > 0; i-- {
+		if words[i] == "up" && words[i-1] == "look" {
+			words = slices.Delete(words, i, i+1) // "looked up", look_up_order
+		}
 	}
 	return words
 }

@@ -109,7 +109,7 @@ func (c *compiler) text(s span) string {
 func (c *compiler) stems(s span) []string {
 	var words []string
 	for _, t := range c.tokens[s.from:s.to] {
-		if t.class != "Poss" {
+		if t.class != "Poss" && t.class != "Was" && t.class != "WasNot" {
 			words = append(words, stems(c.sentence[t.start:t.end])...)
 		}
 	}

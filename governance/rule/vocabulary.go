@@ -13,6 +13,7 @@ type vocabulary struct {
 	tools  []tool
 	names  map[string]bool // tool names as written
 	words  map[string]bool // stems of names, arguments and their descriptions
+	verbs  map[string]bool // of names, as the first of those that say the same
 	values map[string]bool // enum values, lower case
 }
 
@@ -44,7 +45,7 @@ type schemaText struct {
 }
 
 func newVocabulary(tools []governance.Tool) *vocabulary {
-	v := &vocabulary{names: map[string]bool{}, words: map[string]bool{}, values: map[string]bool{}}
+	v := &vocabulary{names: map[string]bool{}, words: map[string]bool{}, verbs: map[string]bool{}, values: map[string]bool{}}
 	for _, given := range tools {
 		t := tool{Tool: given, words: stems(given.Name), about: set(stems(given.Name + " " + given.Description))}
 		var schema schemaText
@@ -58,6 +59,11 @@ func newVocabulary(tools []governance.Tool) *vocabulary {
 		v.names[given.Name] = true
 		for w := range t.about {
 			v.words[w] = true
+		}
+		for _, w := range t.words {
+			if same := sameVerbs[w]; same != "" {
+				v.verbs[same] = true
+			}
 		}
 		for _, a := range t.arguments {
 			for w := range a.about {
@@ -119,7 +125,7 @@ func set(words []string) map[string]bool {
 func (v *vocabulary) has(word string) bool {
 	parts := stems(word)
 	for _, p := range parts {
-		if !v.words[p] {
+		if !v.words[p] && !v.verbs[sameVerbs[p]] {
 			return false
 		}
 	}

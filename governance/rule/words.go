@@ -18,8 +18,8 @@ var verbTable string
 type entry struct{ class, value string }
 
 var (
-	verbClasses, irregular = readVerbs(verbTable)
-	phrases, longest       = readPhrases(wordTable, zoneTable)
+	verbClasses, irregular, sameVerbs = readVerbs(verbTable)
+	phrases, longest                  = readPhrases(wordTable, zoneTable)
 )
 
 // readPhrases reads the word and zone tables; longest is the number of words in
@@ -37,6 +37,9 @@ func readPhrases(words, zones string) (found map[string]entry, longest int) {
 			}
 		}
 	}
+	for word := range smallNumbers {
+		add(word, entry{"Number", word})
+	}
 	for line := range strings.Lines(zones) {
 		zone, names, ok := strings.Cut(strings.TrimSpace(line), "\t")
 		if !ok || strings.HasPrefix(line, "#") {
@@ -52,12 +55,20 @@ func readPhrases(words, zones string) (found map[string]entry, longest int) {
 	return found, longest
 }
 
-// readVerbs reads verbs.tsv: classes by stem, and irregular forms.
-func readVerbs(table string) (classes map[string]string, forms map[string]string) {
-	classes, forms = map[string]string{}, map[string]string{}
+// readVerbs reads verbs.tsv: classes by stem, irregular forms, and by stem the
+// first of the verbs that say the same.
+func readVerbs(table string) (classes, forms, same map[string]string) {
+	classes, forms, same = map[string]string{}, map[string]string{}, map[string]string{}
 	for line := range strings.Lines(table) {
 		class, list, ok := strings.Cut(strings.TrimSpace(line), "\t")
 		if !ok || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if class == "same" {
+			words := strings.Fields(list)
+			for _, w := range words {
+				same[stemRegular(w)] = stemRegular(words[0])
+			}
 			continue
 		}
 		for _, w := range strings.Fields(list) {
@@ -68,5 +79,5 @@ func readVerbs(table string) (classes map[string]string, forms map[string]string
 			classes[stemRegular(w)] = class
 		}
 	}
-	return classes, forms
+	return classes, forms, same
 }

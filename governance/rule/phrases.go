@@ -1,0 +1,213 @@
+package rule
+
+import (
+	"slices"
+
+	"cadreen/governance"
+)
+
+// phrases reads a run of words for tools, arguments and roles. What each is
+// follows from what stands behind the run.
+func (r *segmentReader) phrases() {
+	marker := r.items[r.at]
+	if marker.With || marker.After || marker.Before {
+		r.at++
+	} else {
+		marker = &item{}
+	}
+	start := r.at
+	for r.at < len(r.items) && r.items[r.at].word() {
+		r.at++
+	}
+	run := r.items[start:r.at]
+	if len(run) == 0 {
+		if next := r.peek(0); marker.With && (next.Compare != nil || next.Role != nil || next.Text != nil) {
+			return // "with more than 5 items", "when the requester is …"
+		}
+		r.notUnderstood(marker.place())
+	}
+	whole := span{run[0].place().from, run[len(run)-1].place().to}
+	last := run[len(run)-1].place()
+	next := r.peek(0)
+	k := r.clause
+	switch {
+	case marker.After, marker.Before:
+		r.order(marker, run, whole)
+	case (next.Was || next.WasNot) && r.peek(1).word():
+		// "the order was looked up first"
+		verb := r.peek(1).place()
+		r.at += 2
+		if r.peek(0).Called {
+			r.at++
+		}
+		r.subject(run[:len(run)-1])
+		r.add(term{item: next, place: span{last.from, verb.to}, tool: span{last.from, verb.to}, noun: last, negative: next.WasNot})
+	case next.Called || next.NotCalled:
+		r.at++
+		tool, noun := last, span{}
+		if run[len(run)-1].Tool == "" && noName(run) {
+			if tool = whole; len(run) > 1 {
+				noun = run[0].place()
+			}
+		} else {
+			r.subject(run[:len(run)-1])
+		}
+		r.add(term{item: next, place: tool, tool: tool, noun: noun, negative: next.NotCalled})
+	case next.Origin != nil || (next.Was && r.peek(1).Origin != nil):
+		if next.Was {
+			r.at++
+			next = r.peek(0)
+		}
+		r.at++
+		r.subject(run[:len(run)-1])
+		r.add(term{item: next, place: next.place(), argument: last})
+	case next.Compare != nil || next.Values != nil || next.Truth != "" || next.Text != nil || next.Was && r.peek(1).valued():
+		if next.Was {
+			r.at++
+			next = r.peek(0)
+		}
+		r.argued(marker, run, whole, last, next)
+	case marker.With:
+		r.notUnderstood(whole)
+	case next.May && r.isReviewer(last) && len(run) == 1:
+		r.at++
+		r.may(term{item: next, place: last, role: r.roleName(last)})
+	case next.Effect != nil && next.Effect.Word == "block" && r.isRole(whole) && len(k.subject) == 0 && len(r.matchTools(whole).all()) == 0 && (r.peek(1).word() || r.peek(1).Any) && r.into == &k.conditions:
+		r.add(term{item: &item{}, place: whole, role: r.roleName(whole)}) // "operators may not delete orders"
+	case r.into == k.exceptions && r.isRole(whole) && len(r.matchTools(whole).all()) == 0:
+		r.add(term{item: &item{}, place: whole, role: r.roleName(whole)})
+	case k.effect == governance.Escalate && k.to == "" && (len(k.subject) > 0 || len(run) > 1) && r.isReviewer(last):
+		// "escalate refunds over $100 to finance"
+		r.subject(run[:len(run)-1])
+		k.to = r.reviewer(r.roleName(last))
+	case r.elliptic && k.effect == 0 && len(run) == 1 && r.isRole(whole) && len(k.conditions.list) > 0:
+		k.effect, k.effectAt, k.needs = governance.Escalate, whole, true
+		k.to = r.reviewer(r.roleName(whole))
+	default:
+		r.subject(run)
+	}
+}
+
+// word: the item is words for a tool, an argument or a role.
+func (i *item) word() bool { return i.Phrase != nil || i.Tool != "" }
+
+// valued: the item says something of an argument before it.
+func (i *item) valued() bool {
+	return i.Compare != nil || i.Values != nil || i.Truth != "" || i.Text != nil
+}
+
+// noName says that no word of a run is a tool's full name.
+func noName(run []*item) bool {
+	return !slices.ContainsFunc(run, func(i *item) bool { return i.Tool != "" })
+}
+
+// order reads "only after get_order was called", "without verify_identity",
+// "after the order was looked up", and "without a reason", which is no order.
+func (r *segmentReader) order(marker *item, run []*item, whole span) {
+	next := r.peek(0)
+	t := term{item: marker, place: whole, tool: whole, negative: marker.Before}
+	switch {
+	case (next.Was) && r.peek(1).word():
+		verb := r.peek(1).place()
+		t.place.to, t.tool.to, t.noun = verb.to, verb.to, run[len(run)-1].place()
+		r.at += 2
+		if r.peek(0).Called {
+			r.at++
+		}
+	case next.Called:
+		r.at++
+	case len(run) > 1 && noName(run):
+		t.noun = run[len(run)-1].place() // "without looking up the order"
+	}
+	for r.peek(0).Per != nil {
+		t.per = append(t.per, r.peek(0))
+		r.at++
+	}
+	if marker.Before && len(run) == 1 && len(t.per) == 0 && len(r.matchAmong(whole, r.known.all()).all()) == 0 && r.namesArgument(whole) {
+		r.add(term{item: marker, place: whole, argument: whole, missing: true})
+		return
+	}
+	r.add(t)
+}
+
+// argued reads a run that ends in an argument of which something is said.
+func (r *segmentReader) argued(marker *item, run []*item, whole, last span, next *item) {
+	argument := whole
+	if !marker.With {
+		if argument = r.argumentIn(run, whole, last); argument.empty() {
+			r.subject(run)
+			return
+		}
+		switch {
+		case argument == last:
+			r.subject(run[:len(run)-1])
+		case argument.from > whole.from:
+			r.clause.subject = append(r.clause.subject, span{whole.from, argument.from})
+		}
+	}
+	if next.Compare != nil {
+		r.compared(argument)
+		return
+	}
+	r.at++
+	r.add(term{item: next, place: span{argument.from, next.place().to}, argument: argument})
+}
+
+// argumentIn decides which part of a run before a comparison names an argument:
+// all of it, its last phrase, or nothing, where it names a tool.
+func (r *segmentReader) argumentIn(run []*item, whole, last span) span {
+	if len(run) > 1 && len(r.matchTools(whole).all()) == 0 && r.namesArgument(last) {
+		return last
+	}
+	if len(r.clause.subject) == 0 && len(r.matchTools(whole).all()) > 0 {
+		return span{}
+	}
+	if r.namesArgument(whole) {
+		return whole
+	}
+	if len(run) == 1 && run[0].Tool == "" && len(r.clause.subject) == 0 {
+		// "refund amounts", "shell commands"
+		for at := whole.from + 1; at < whole.to; at++ {
+			if name := (span{at, whole.to}); r.namesArgument(name) && len(r.matchTools(span{whole.from, at}).all()) > 0 {
+				return name
+			}
+		}
+	}
+	return span{}
+}
+
+// subject adds words for tools. They stand together, or are joined.
+func (r *segmentReader) subject(run []*item) {
+	if len(run) == 0 {
+		return
+	}
+	whole := span{run[0].place().from, run[len(run)-1].place().to}
+	if r.into == r.clause.exceptions {
+		r.add(term{item: &item{}, place: whole, tool: whole})
+		return
+	}
+	if flag := run[len(run)-1].place(); len(run) > 1 && r.namesFlag(flag) && len(r.matchTools(whole).all()) == 0 {
+		r.subject(run[:len(run)-1])
+		r.add(term{item: &item{}, place: flag, argument: flag, flag: true}) // "refunds to new customers"
+		return
+	}
+	if len(r.clause.subject) > 0 && !r.subjectJoin {
+		r.notUnderstood(whole)
+	}
+	r.subjectJoin = false
+	// Full names stand for themselves, words belong together.
+	var words *span
+	for _, it := range run {
+		p := it.place()
+		switch {
+		case it.Tool != "":
+			r.clause.subject = append(r.clause.subject, p)
+			words = nil
+		case words != nil:
+			words.to = p.to
+		default:
+			r.clause.subject = append(r.clause.subject, p)
+			words = &r.clause.subject[len(r.clause.subject)-1]
+		}
+	}
+}
