@@ -22,6 +22,17 @@ func (b *binding) bind(t *terms) condition {
 	conditions, joins, places := []condition{}, []string{}, []span{}
 	for i, one := range t.list {
 		made, last := b.term(one), len(conditions)-1
+		if i > 0 && t.joins[i] == "and" && one.listed() && t.list[i-1].listed() {
+			// "admins and refund leads may", "except get_order and get_user": a list,
+			// of which one is enough
+			if before, ok := conditions[last].(some); ok {
+				made = append(before, made)
+			} else {
+				made = some{conditions[last], made}
+			}
+			conditions[last], places[last].to = made, one.place.to
+			continue
+		}
 		if i > 0 && t.joins[i] == "and" && one.item.timed() && t.list[i-1].item.timed() {
 			place := span{places[last].from, one.place.to}
 			if b.ask("times", place, fmt.Sprintf("%q: should both times hold, or is one of them enough?", b.text(place)), "both", "one is enough") == "both" {

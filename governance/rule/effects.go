@@ -50,12 +50,16 @@ func (c *compiler) readEffect(k *clause, it *item) {
 // name of who approves, as a role.
 func (o *ownerPhrase) name() string {
 	if o.Department != "" {
-		if head := singular(o.Of); head != "" && head != "team" && head != "department" {
+		if head := singular(o.Of); head != "" && !isTeam(head) {
 			return o.Department + "-" + head
 		}
 		return o.Department
 	}
 	return roleWords(o.Words)
+}
+
+func isTeam(head string) bool {
+	return strings.EqualFold(head, "team") || strings.EqualFold(head, "department")
 }
 
 // reviewer is the `to` of an escalation: any reviewer is "".
@@ -93,6 +97,11 @@ func (c *compiler) isReviewer(s span) bool {
 }
 
 func (c *compiler) roleName(s span) string {
+	if first := c.tokens[s.from]; s.to-s.from == 2 && strings.HasSuffix(first.class, "Department") {
+		if head := c.sentence[c.tokens[s.to-1].start:c.tokens[s.to-1].end]; isTeam(head) {
+			s.to-- // the finance team is finance
+		}
+	}
 	var words []string
 	for _, t := range c.tokens[s.from:s.to] {
 		words = append(words, c.sentence[t.start:t.end])

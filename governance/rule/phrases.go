@@ -67,8 +67,15 @@ func (r *segmentReader) phrases() {
 			next = r.peek(0)
 		}
 		r.argued(marker, run, whole, last, next)
+	case marker.With && r.enumTail(whole):
+		// "with role admin": a value that is a word of the grammar too
+		value := span{whole.to - 1, whole.to}
+		said := valuesPhrase{Values: []*valuePhrase{{Value: r.text(value)}}}
+		r.add(term{item: &item{Values: &said}, place: whole, argument: span{whole.from, value.from}})
 	case marker.With:
 		r.notUnderstood(whole)
+	case (next.And || next.Or) && r.isReviewer(whole) && len(run) == 1 && len(r.matchTools(whole).all()) == 0 && r.mayAhead():
+		r.add(term{item: &item{}, place: whole, role: r.roleName(whole)}) // "admins and refund leads may …"
 	case next.May && r.isReviewer(last) && len(run) == 1:
 		r.at++
 		r.may(term{item: next, place: last, role: r.roleName(last)})
@@ -210,4 +217,28 @@ func (r *segmentReader) subject(run []*item) {
 			words = &r.clause.subject[len(r.clause.subject)-1]
 		}
 	}
+}
+
+// mayAhead: roles and "may" follow.
+func (r *segmentReader) mayAhead() bool {
+	for _, it := range r.items[r.at:] {
+		switch {
+		case it.May:
+			return true
+		case !it.word() && !it.And && !it.Or:
+			return false
+		}
+	}
+	return false
+}
+
+// enumTail: the last word is a value of the argument that the words before name.
+func (r *segmentReader) enumTail(s span) bool {
+	if s.to-s.from < 2 {
+		return false
+	}
+	name, value := span{s.from, s.to - 1}, r.text(span{s.to - 1, s.to})
+	return slices.ContainsFunc(r.scoped, func(t *tool) bool {
+		return len(r.named(t, name, func(a *argument) bool { return a.value(value) != "" })) > 0
+	})
 }

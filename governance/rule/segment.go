@@ -185,7 +185,7 @@ func (r *segmentReader) finish(t term, start int) {
 		if next := r.peek(0); next.valued() || next.With || next.Origin != nil {
 			r.problem("Counts and sums are over all calls of a tool: some of them cannot be told apart in %q.", r.text(span{t.place.from, next.place().to}))
 		}
-		r.hinted(span{t.place.from, t.counted.to}, needsWindow)
+		r.hinted(t.place, needsWindow)
 	case t.window == "" && (t.times || t.total || len(t.per) > 0 || p.Often != ""):
 		r.hinted(t.place, needsWindow)
 	case t.window != "" && bare && !t.least, t.window != "" && p.Low != nil:

@@ -37,6 +37,9 @@ func (t *terms) all() []term {
 	return t.list
 }
 
+// listed: the term only names who or what, as in a list.
+func (t *term) listed() bool { return t.role != "" || !t.tool.empty() && t.item.named() }
+
 // mixed: both "and", written or not, and "or" join them.
 func (t *terms) mixed() bool {
 	and, or := false, false
