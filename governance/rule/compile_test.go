@@ -36,8 +36,8 @@ func TestParaphrasesBecomeTheSameRule(t *testing.T) {
 func TestNoSentenceIsReadAsSomethingElse(t *testing.T) {
 	for _, says := range []string{
 		"Not all refunds need approval", "Never block refunds", "No approval is needed for refunds under $5", "Allow no refunds over $100", "Refunds without approval are allowed unless a manager approves",
-		"Never refund more than $500 without approval", "Refunds over $100 must not be approved", "Admins may not refund", "Customers may not delete orders",
-		"Do not allow refunds over $100 unless a manager approves", "Refunds to refund leads need approval", "Refund orders over $100 need approval",
+		"Refunds over $100 must not be approved", "Customers may not delete orders",
+		"Refunds to refund leads need approval", "Refund orders over $100 need approval",
 		"Refunds over $100 and charge_card over $5 need approval", "Refunds need approval from the user or a manager", "send_email to the user is allowed",
 		"Refunds over $100 are blocked when the user did not give", "Refunds over $100, $200 need approval", "Refunds need approval, deletes a manager's",
 		"Refunds are allowed and blocked", "Refunds need approval or are blocked", "Unless refunds need approval", "Refunds only only over $100", "Refunds over $100 over need approval",

@@ -204,8 +204,11 @@ func (r *segmentReader) subject(run []*item) {
 	r.subjectJoin = false
 	// Full names stand for themselves, words belong together.
 	var words *span
-	for _, it := range run {
+	for i, it := range run {
 		p := it.place()
+		if i > 0 && run[i-1].place().to == p.from && (it.Tool != "" || run[i-1].Tool != "") {
+			r.notUnderstood(p) // "send_email to the user"
+		}
 		switch {
 		case it.Tool != "":
 			r.clause.subject = append(r.clause.subject, p)

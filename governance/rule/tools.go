@@ -72,8 +72,8 @@ func grade(t *tool, words []string, done bool) int {
 		switch {
 		case i >= 0:
 			matched[t.words[i]] = true
-		case t.about[w]:
-			described++
+		case t.about[w] && (done || !t.inArguments(w)):
+			described++ // "refund orders over $100" is about orders, not about refunds
 		default:
 			return noFit
 		}

@@ -121,6 +121,11 @@ func set(words []string) map[string]bool {
 	return m
 }
 
+// inArguments: an argument has the word in its name.
+func (t *tool) inArguments(word string) bool {
+	return slices.ContainsFunc(t.arguments, func(a argument) bool { return slices.Contains(a.words, word) })
+}
+
 // has says that every part of a word stands in a name or description.
 func (v *vocabulary) has(word string) bool {
 	parts := stems(word)
