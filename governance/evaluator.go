@@ -1,6 +1,9 @@
 package governance
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // Evaluator compiles conditions. governance/cel implements it.
 type Evaluator interface {
@@ -58,7 +61,21 @@ type Input struct {
 	Scratch any
 	// Turn is the evaluator's own too, shared by all calls of one Decide.
 	Turn *Scratchpad
+	// Unsupplied are facts that nobody gave: a condition that depends on one
+	// answers ErrUnsupplied. Decisions are made with none of them set.
+	Unsupplied Unsupplied
 }
+
+// Unsupplied says which facts an action is looked at without.
+type Unsupplied struct {
+	Arguments    bool // the arguments of the call
+	Words        bool // the requester's own words
+	Conversation bool // what was called before, and what it gave
+	Ledger       bool // what was counted before
+}
+
+// ErrUnsupplied says that a condition depends on what nobody gave.
+var ErrUnsupplied = errors.New("it depends on something that was not given")
 
 // Scratchpad lets an evaluator keep what it built from the facts of a turn.
 type Scratchpad struct{ Value any }

@@ -25,7 +25,7 @@ func (s *Server) health(c echo.Context, p keys.Principal) error {
 	policies := 0
 	governanceErr := storeErr
 	if s.o.Deciding != nil {
-		bundle, err := s.o.Deciding.Bundle(c.Request().Context(), p.Workspace)
+		bundle, err := s.o.Deciding.For(c.Request().Context(), p.Workspace)
 		if governanceErr = err; err == nil {
 			policies = len(bundle.Policies())
 		}

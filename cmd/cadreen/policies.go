@@ -100,7 +100,7 @@ func describePolicies(cfg *config.Config) (string, error) {
 // decide in every one.
 type deciding struct{ live *governance.Live }
 
-// Bundle implements api.Deciding.
-func (d deciding) Bundle(context.Context, string) (*governance.Bundle, error) {
+// For implements api.Deciding.
+func (d deciding) For(context.Context, string) (*governance.Bundle, error) {
 	return d.live.Bundle(), nil
 }

@@ -340,6 +340,9 @@ func (p *program) Eval(in *governance.Input) (bool, error) {
 	}
 	vars.meters, vars.absent = p.meters, vars.absent[:0]
 	out, _, err := p.planned.Eval(vars)
+	if _, unknown := out.(*types.Unknown); unknown && in.Unsupplied != (governance.Unsupplied{}) {
+		return false, governance.ErrUnsupplied
+	}
 	if err != nil {
 		if slices.ContainsFunc(vars.absent, func(x absent) bool { return x.result }) {
 			return p.without(vars)

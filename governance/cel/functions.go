@@ -78,6 +78,9 @@ func (a *activation) called(_ string, args ...ref.Val) ref.Val {
 		}
 	}
 	a.miss(name, false, partial)
+	if a.in.Unsupplied.Conversation {
+		return unsupplied("called")
+	}
 	return types.False
 }
 

@@ -133,6 +133,9 @@ func countedBy(x ast.Expr) (string, error) {
 
 // count is how many calls the meter counts, this one among them.
 func (a *activation) count(_ string, args ...ref.Val) ref.Val {
+	if a.in.Unsupplied.Ledger {
+		return unsupplied("count")
+	}
 	t, err := a.tally(2, args)
 	if err != nil {
 		return types.WrapErr(err)
@@ -142,6 +145,9 @@ func (a *activation) count(_ string, args ...ref.Val) ref.Val {
 
 // total is the sum of their amounts, in the amount's own unit.
 func (a *activation) total(_ string, args ...ref.Val) ref.Val {
+	if a.in.Unsupplied.Ledger {
+		return unsupplied("total")
+	}
 	t, err := a.tally(3, args)
 	if err != nil {
 		return types.WrapErr(err)

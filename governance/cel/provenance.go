@@ -35,6 +35,9 @@ func (a *activation) origin(_ string, args ...ref.Val) ref.Val {
 	default:
 		return said
 	}
+	if a.in.Unsupplied.Words || a.in.Unsupplied.Conversation {
+		return unsupplied("origin")
+	}
 	results := a.in.Facts.Results
 	if t.results == nil {
 		t.results = make([]*words, len(results))
@@ -124,7 +127,7 @@ func (a *activation) result(_ string, args ...ref.Val) ref.Val {
 		}
 	}
 	a.miss(name, true, partial)
-	if a.unknown {
+	if a.unknown || a.in.Unsupplied.Conversation {
 		return types.NewUnknown(0, types.NewAttributeTrail("result"))
 	}
 	return types.OptionalNone

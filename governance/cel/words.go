@@ -22,7 +22,16 @@ import (
 // "a@x.com"). A number must stand there by value in one of the usual spellings:
 // 1000.5, 1,000.50, $1,000.50. Everything else is an error.
 func (a *activation) fromUser(_ string, args ...ref.Val) ref.Val {
-	return a.userWords().holdValue("from_user", args[0])
+	said := a.userWords().holdValue("from_user", args[0])
+	if said == types.False && a.in.Unsupplied.Words {
+		return unsupplied("from_user")
+	}
+	return said
+}
+
+// unsupplied stands for what depends on a fact that nobody gave.
+func unsupplied(function string) ref.Val {
+	return types.NewUnknown(0, types.NewAttributeTrail(function))
 }
 
 func (a *activation) userWords() *words {

@@ -8,5 +8,5 @@ import (
 
 // Deciding gives the policies that decide in a workspace at the moment.
 type Deciding interface {
-	Bundle(ctx context.Context, workspace string) (*governance.Bundle, error)
+	For(ctx context.Context, workspace string) (*governance.Bundle, error)
 }
