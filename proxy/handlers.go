@@ -78,6 +78,14 @@ func (s *Server) models(c echo.Context, p keys.Principal) error {
 	return c.Blob(http.StatusOK, "application/json", list)
 }
 
+func (s *Server) checkPreconditions(c echo.Context, p keys.Principal) error {
+	return s.preconditions.Check(c.Response(), c.Request(), apiCaller(p))
+}
+
+func (s *Server) assess(c echo.Context, p keys.Principal) error {
+	return s.assessing.Assess(c.Response(), c.Request(), apiCaller(p))
+}
+
 func (s *Server) listEscalations(c echo.Context, p keys.Principal) error {
 	return s.escalations.List(c.Response(), c.Request(), apiCaller(p))
 }

@@ -18,11 +18,13 @@ import (
 
 	"cadreen/fault"
 	"cadreen/governance"
+	"cadreen/governance/cel"
 	"cadreen/proxy/backend"
 	"cadreen/proxy/chat"
 	"cadreen/proxy/keys"
 	"cadreen/store"
 	"cadreen/store/sqlite"
+	"cadreen/tools"
 )
 
 // chatFunc stands where the governed chat completion stands.
@@ -41,6 +43,11 @@ func echoBody(w http.ResponseWriter, r *http.Request, _ chat.Caller) error {
 	_, err = w.Write(raw)
 	return err
 }
+
+// fixed are policies that decide in every workspace.
+type fixed struct{ bundle *governance.Bundle }
+
+func (f fixed) For(context.Context, string) (*governance.Bundle, error) { return f.bundle, nil }
 
 // away is a real engine that can be cut off.
 type away struct {
@@ -96,7 +103,12 @@ func start(t *testing.T, h chatFunc, change ...func(*Options, *keys.Options)) *s
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, opened.Close()) })
 	st := &site{engine: &away{Engine: opened}, keys: map[string]string{}, log: &lockedBuffer{}}
+	evaluator, err := cel.New()
+	require.NoError(t, err)
+	bundle, err := governance.NewBundle(nil, governance.Options{Evaluator: evaluator})
+	require.NoError(t, err)
 	o := Options{
+		Seen: tools.NewSeen(st.engine, nil), Deciding: fixed{bundle},
 		Chat: h, Backend: backend.NewRehearsal(), Engine: st.engine,
 		Desk:   governance.NewDesk(opened, nil, governance.DeskOptions{}),
 		Logger: slog.New(slog.NewTextHandler(st.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -23,12 +23,9 @@ const (
 func (s *Server) health(c echo.Context, p keys.Principal) error {
 	storeErr, backendErr := s.ready.check(c.Request().Context())
 	policies := 0
-	governanceErr := storeErr
-	if s.o.Deciding != nil {
-		bundle, err := s.o.Deciding.For(c.Request().Context(), p.Workspace)
-		if governanceErr = err; err == nil {
-			policies = len(bundle.Policies())
-		}
+	bundle, governanceErr := s.o.Deciding.For(c.Request().Context(), p.Workspace)
+	if governanceErr == nil {
+		policies = len(bundle.Policies())
 	}
 	model := subsystem{Status: healthState(backendErr)}
 	if s.o.Backend.Rehearsal() {

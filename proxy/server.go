@@ -66,16 +66,17 @@ type Settings struct {
 	Version string
 }
 
-// Options build a Server. Chat, Backend, Desk, Keys and Engine are required.
+// Options build a Server. Chat, Backend, Desk, Keys, Engine, Seen and Deciding are
+// required.
 type Options struct {
 	Chat    ChatHandler
 	Backend backend.Backend
 	Desk    api.Desk
 	Keys    *keys.Ring
 	Engine  store.Engine
-	// Seen are the tools that requests of a workspace offered; nil knows none.
-	Seen intent.Seen
-	// Deciding gives the policies of a workspace; nil has none.
+	// Seen are the tools that requests of a workspace offered.
+	Seen api.Seen
+	// Deciding gives the policies of a workspace.
 	Deciding api.Deciding
 	// Traces stores traces; nil stores none. Evidence is what they were judged by.
 	Traces   *intelligence.Recorder
@@ -87,19 +88,21 @@ type Options struct {
 
 // Server answers HTTP requests.
 type Server struct {
-	o           Options
-	log         *slog.Logger
-	now         func() time.Time
-	echo        *echo.Echo
-	http        *http.Server
-	metrics     *metrics
-	ready       readiness
-	escalations *api.Escalations
-	stored      *api.Traces
-	intents     *intent.Handler
-	keeper      *idempotency.Keeper
-	keepHeaders map[string]bool
-	inFlight    atomic.Int64
+	o             Options
+	log           *slog.Logger
+	now           func() time.Time
+	echo          *echo.Echo
+	http          *http.Server
+	metrics       *metrics
+	ready         readiness
+	escalations   *api.Escalations
+	stored        *api.Traces
+	intents       *intent.Handler
+	preconditions *api.Preconditions
+	assessing     *api.Assess
+	keeper        *idempotency.Keeper
+	keepHeaders   map[string]bool
+	inFlight      atomic.Int64
 }
 
 // maxHeaderBytes is far above what any client sends.
@@ -118,6 +121,8 @@ func New(o Options) *Server {
 	s.escalations = &api.Escalations{Desk: o.Desk}
 	s.stored = &api.Traces{Recorder: o.Traces, Evidence: o.Evidence, Deciding: o.Deciding}
 	s.intents = &intent.Handler{Seen: o.Seen}
+	s.preconditions = &api.Preconditions{Deciding: o.Deciding, Seen: o.Seen, Observer: o.Desk, Now: s.now}
+	s.assessing = &api.Assess{Deciding: o.Deciding, Seen: o.Seen, Now: s.now}
 	s.keeper = idempotency.New(idempotency.Options{Engine: o.Engine, Logger: s.log})
 	s.keepHeaders = keptHeaders(o.Settings.KeepHeaders)
 	s.ready = readiness{engine: o.Engine, backend: o.Backend, now: s.now}

@@ -443,3 +443,24 @@ func TestAnIntentWithTheRehearsalModel(t *testing.T) {
 		require.Equal(t, "direct", p.intend(t, stream, intentBody("Hello there")).Type)
 	})
 }
+
+// The trace of an intent is in its answer, as far as the profile shows it, and
+// says what was missing.
+func TestAnIntentShowsItsTrace(t *testing.T) {
+	intents(t, setup{}, func(t *testing.T, p *proxyUnderTest, model *scripted.Server, stream bool) {
+		for accept, want := range map[string]struct{ block, process bool }{
+			"": {true, true}, `application/json; profile="full"`: {true, true}, "application/json; profile=audit": {true, false}, "application/json; profile=lean": {false, false},
+		} {
+			model.Next(turnOf(stream, "", scripted.Call{ID: "call_a", Name: "cadreen_ask_requester", Arguments: askArguments}))
+			got := p.intend(t, stream, intentBody("Refund my order"), "Accept", accept)
+			require.Equal(t, want.block, strings.Contains(got.raw, `"intelligence":{`), accept)
+			require.Equal(t, want.process, strings.Contains(got.raw, `"process":{`), accept)
+			if want.block {
+				require.Contains(t, got.raw, `"humility":{"gaps_detected":2,"blocking":2,`)
+				require.Contains(t, got.raw, `"fact":"order_id"`)
+				require.Contains(t, got.raw, `"next_action":{"type":"resolve_gap"`)
+			}
+			require.NotEmpty(t, got.TraceID)
+		}
+	})
+}

@@ -19,6 +19,7 @@ type Desk interface {
 	Escalations(ctx context.Context, workspace string, q governance.EscalationQuery) ([]governance.Escalation, bool, error)
 	Escalation(ctx context.Context, workspace, id string) (governance.Escalation, error)
 	Resolve(ctx context.Context, workspace, id string, r governance.Resolution) (governance.Escalation, error)
+	Observer
 }
 
 // Caller is who asks, as the server verified it.

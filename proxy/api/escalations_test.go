@@ -33,6 +33,10 @@ func (d *desk) Escalation(_ context.Context, workspace, id string) (governance.E
 	return governance.Escalation{ID: id}, nil
 }
 
+func (d *desk) Observed(context.Context, string, string, string, []string) ([]governance.Released, error) {
+	return nil, nil
+}
+
 func (d *desk) Resolve(_ context.Context, workspace, id string, r governance.Resolution) (governance.Escalation, error) {
 	d.workspace, d.id, d.resolved = workspace, id, &r
 	if r.Decision == "" {

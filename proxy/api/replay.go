@@ -82,7 +82,7 @@ func (s *Traces) Replay(w http.ResponseWriter, r *http.Request, c Reader, id str
 	case body.Mode == modeHistorical:
 		out.asRecorded(evidence, m)
 	default:
-		bundle, err := s.Deciding.Bundle(r.Context(), c.Workspace)
+		bundle, err := s.Deciding.For(r.Context(), c.Workspace)
 		if err != nil {
 			return queryFault(err, fault.IntelligenceQueryFailed)
 		}

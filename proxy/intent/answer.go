@@ -156,11 +156,11 @@ func (t *turn) write(w http.ResponseWriter, reply *recorder) error {
 
 // told gives the outcome to the trace, and takes from it what the answer shows.
 func (t *turn) told(a Answer) Answer {
-	for range t.questions {
-		t.trace.Missing("answer of the requester", "")
+	for _, q := range t.questions {
+		t.trace.Missing(q.ID, "")
 	}
 	if t.missing != nil {
-		t.trace.Missing("connection", "")
+		t.trace.Missing(cmp.Or(t.missing.capability, "connection"), "")
 	}
 	t.trace.Outcome(a.Gate, a.NextAction)
 	a.Intelligence = t.trace.Block()
