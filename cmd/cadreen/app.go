@@ -85,7 +85,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if m.backend, err = openBackend(m.Config.Backend); err != nil {
 		return err
 	}
-	ring, err := openKeys(m.engine, m.Config, m.log)
+	ring, err := openKeys(m.engine, m.Config, m.log, m.Offset)
 	if err != nil {
 		return err
 	}

@@ -170,7 +170,7 @@ func (d *doctor) clock(ctx context.Context, engine store.Engine) {
 }
 
 func (d *doctor) keys(ctx context.Context, engine store.Engine, cfg *config.Config) {
-	ring, err := openKeys(engine, cfg, nil)
+	ring, err := openKeys(engine, cfg, nil, wallClock)
 	if err != nil {
 		d.fail("keys", err.Error())
 		return

@@ -56,14 +56,15 @@ func openBackend(b config.Backend) (backend.Backend, error) {
 	return made, nil
 }
 
-// openKeys makes the ring of keys.
-func openKeys(engine store.Engine, cfg *config.Config, log *slog.Logger) (*keys.Ring, error) {
+// openKeys makes the ring of keys, its clock moved by offset.
+func openKeys(engine store.Engine, cfg *config.Config, log *slog.Logger, offset func() time.Duration) (*keys.Ring, error) {
 	configured := make([]keys.Configured, len(cfg.Keys))
 	for i, k := range cfg.Keys {
 		configured[i] = keys.Configured{Name: k.Name, Key: k.Key.Reveal(), Workspace: k.Workspace, Roles: k.Roles}
 	}
 	ring, err := keys.New(keys.Options{
 		Engine: engine, Configured: configured, Passthrough: cfg.Backend.Auth == "passthrough", Logger: log,
+		Now: func() time.Time { return time.Now().Add(offset()) },
 	})
 	if err != nil {
 		return nil, usageError{err}

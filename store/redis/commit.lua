@@ -1,6 +1,8 @@
 -- One Commit: conditions first, then every write, so that a conflict has
 -- written nothing. Redis runs a script alone; it refuses the first write when
--- it cannot take writes (memory, disk, replica) and never a later one.
+-- it cannot take writes (memory, disk, replica) and never a later one. The
+-- first must be one that needs memory: a removal is let through by a server
+-- that is full, and with it everything after it.
 --
 -- KEYS[1] is the token of this Commit. It is remembered for a while, so that a
 -- repetition on the wire, whose first answer was lost, is answered like the
@@ -68,6 +70,7 @@ while a < #ARGV do
   steps[#steps + 1] = s
 end
 
+redis.call('SET', KEYS[1], '', 'PX', ARGV[3])
 local at
 for _, s in ipairs(steps) do
   if s.what == 'A' then
@@ -98,6 +101,5 @@ for _, s in ipairs(steps) do
   end
 end
 
-redis.call('SET', KEYS[1], '', 'PX', ARGV[3])
 redis.call(ARGV[1], ARGV[2], '')
 return 0

@@ -137,6 +137,7 @@ func TestAServerThatWillNotWriteIsUnavailableAndWritesNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ops := []store.Op{thing("a", "v"), thing("b", "v"), store.Append{Log: "l"}, store.Delete{Kind: "other", ID: "x"}}
 			require.NoError(t, e.Commit(t.Context(), "enrolled", store.Append{Log: "l"}))
+			require.NoError(t, e.Commit(t.Context(), "old", thing("a", "v")))
 			e.known.Store("w", struct{}{})
 			require.NoError(t, e.client.ConfigSet(t.Context(), c.setting, c.bad).Err())
 			require.ErrorIs(t, e.Commit(t.Context(), "w", ops...), store.ErrUnavailable)
@@ -146,6 +147,13 @@ func TestAServerThatWillNotWriteIsUnavailableAndWritesNothing(t *testing.T) {
 			left, err := e.client.Keys(t.Context(), "cadreen:{w}:*").Result()
 			require.NoError(t, err)
 			require.Empty(t, left)
+			// A full server lets removals through, and replacing begins with one.
+			for _, op := range []store.Op{thing("a", "w"), store.Delete{Kind: "thing", ID: "a"}} {
+				require.ErrorIs(t, e.Commit(t.Context(), "old", op, store.Append{Log: "l"}), store.ErrUnavailable)
+			}
+			doc, err := e.Get(t.Context(), "old", "thing", "a")
+			require.NoError(t, err)
+			require.Equal(t, "v", string(doc.Value))
 
 			require.NoError(t, e.client.ConfigSet(t.Context(), c.setting, c.good).Err())
 			require.NoError(t, e.Check(t.Context()))
