@@ -58,14 +58,14 @@ func (w *witness) saw(r reply, err error) (s seen, ok bool) {
 	}
 	switch {
 	case s.done && !told:
-		w.wrong = append(w.wrong, fmt.Sprintf("a broken stream with a tidy end: %s", r.body))
+		w.wrong = append(w.wrong, fmt.Sprintf("a broken stream with a tidy end: %s", shortened(r.body)))
 	case told && strings.Contains(s.text, halfTold):
-		w.wrong = append(w.wrong, fmt.Sprintf("what the model did not finish has a tidy end: %s", r.body))
+		w.wrong = append(w.wrong, fmt.Sprintf("what the model did not finish has a tidy end: %s", shortened(r.body)))
 	case broken:
 	case r.status == 200 && !told && s.failed == "":
-		w.wrong = append(w.wrong, fmt.Sprintf("a reply that neither ended nor failed (%v): %s", unread, r.body))
+		w.wrong = append(w.wrong, fmt.Sprintf("a reply that neither ended nor failed (%v): %s", unread, shortened(r.body)))
 	case r.status != 200 && r.status != 503:
-		w.wrong = append(w.wrong, fmt.Sprintf("status %d: %s", r.status, r.body))
+		w.wrong = append(w.wrong, fmt.Sprintf("status %d: %s", r.status, shortened(r.body)))
 	}
 	ok = told && r.status == 200
 	if ok {
@@ -74,6 +74,14 @@ func (w *witness) saw(r reply, err error) (s seen, ok bool) {
 		}
 	}
 	return s, ok
+}
+
+// shortened is the beginning and the end of a body.
+func shortened(body string) string {
+	if len(body) > 2000 {
+		return body[:1000] + " … " + body[len(body)-1000:]
+	}
+	return body
 }
 
 func distinct(list []string) []string {

@@ -40,7 +40,7 @@ func TestChaosSentinelFailsOver(t *testing.T) {
 	s.recovers()
 	s.audit()
 	for i, p := range []*process{one, two} {
-		p.settles(t, before[i])
+		s.settles(p, before[i])
 		p.terminate(t)
 	}
 	t.Logf("%d conversations, replies by status %v", s.done.Load(), s.count)
@@ -69,7 +69,7 @@ func TestChaosClusterMovesTheSlot(t *testing.T) {
 		s.audit()
 	}
 	for i, p := range []*process{one, two} {
-		p.settles(t, before[i])
+		s.settles(p, before[i])
 		p.terminate(t)
 	}
 	t.Logf("%d conversations, replies by status %v", s.done.Load(), s.count)

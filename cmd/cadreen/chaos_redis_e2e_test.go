@@ -154,7 +154,7 @@ func chaosOnRedis(t *testing.T, server *storetest.RedisProcess) {
 		s.audit()
 	})
 	for i, p := range []*process{one, two} {
-		p.settles(t, before[i])
+		s.settles(p, before[i])
 		p.terminate(t)
 	}
 	t.Logf("%d conversations, replies by status %v", s.done.Load(), s.count)

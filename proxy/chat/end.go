@@ -22,6 +22,9 @@ func (s *stream) end(ctx context.Context, done []byte) (governance.Gate, error) 
 			return "", err
 		}
 	}
+	// What follows is written without a pause; however slow the client reads, no
+	// heartbeat may come between the calls, or after the end.
+	s.out.heartbeat(nil, nil)
 	s.out.open()
 	e.findLast()
 	for _, q := range s.queue {

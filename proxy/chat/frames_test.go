@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,6 +78,33 @@ func TestATextFrameAllocatesNothing(t *testing.T) {
 		one()
 	}
 	require.Zero(t, testing.AllocsPerRun(2000, one))
+}
+
+// remembers is a sink that keeps what was written last.
+type remembers struct {
+	sink
+	last string
+}
+
+func (r *remembers) Write(b []byte) (int, error) { r.last = string(b); return len(b), nil }
+
+// A heartbeat that is due while the end is written, or after it and before the
+// stream is stopped, is not sent: clients stop reading at [DONE], and report
+// what follows.
+func TestNoHeartbeatAfterTheEnd(t *testing.T) {
+	s, _ := textStream(0)
+	client := &remembers{sink: sink{head: http.Header{}}}
+	s.out = newWriter(client, Settings{Heartbeat: time.Hour})
+	defer s.out.stop()
+	s.out.open()
+	s.choices[0] = &choiceState{role: true, finished: true}
+	s.beat()
+	s.out.pulse()
+	require.Contains(t, client.last, `"content":""`, "until then there are heartbeats")
+	_, err := s.end(t.Context(), doneFrame)
+	require.NoError(t, err)
+	s.out.pulse()
+	require.Equal(t, string(doneFrame), client.last)
 }
 
 func BenchmarkTextFrame(b *testing.B) {

@@ -117,9 +117,9 @@ func (o *writer) push() {
 
 // last sends a final frame and nothing after it.
 func (o *writer) last(frame []byte) {
+	o.stop()
 	_ = o.write(frame)
 	o.flush()
-	o.stop()
 }
 
 func (o *writer) stop() {
