@@ -25,6 +25,7 @@ import (
 func TestChaosClients(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStorm(t, e.url(t))
 			p := s.join(setup{store: s.store, backend: s.model.URL(), policy: stormPolicy, yaml: quickBeats + "limits: {kept: 64 MiB}\n"}.file(t))
 			s.blow(last)

@@ -167,6 +167,7 @@ func reviewed(k *killing, first *process) {
 func TestChaosKillAtEveryStep(t *testing.T) {
 	for i, c := range killedSteps {
 		t.Run(c.step, func(t *testing.T) {
+			t.Parallel()
 			for j, e := range engines {
 				for _, stream := range []bool{false, true} {
 					if !chaosWhole() && stream == ((i+j)%2 == 0) {

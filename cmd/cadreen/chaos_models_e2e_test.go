@@ -102,6 +102,7 @@ var chaosCall = scripted.Call{ID: "call_chaos", Name: "get_order", Arguments: `{
 func TestChaosModels(t *testing.T) {
 	for i, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStorm(t, e.url(t))
 			with := func(limits string) string {
 				return setup{store: s.store, policy: stormPolicy, yaml: quickBeats + "limits: {kept: 64 MiB}\nbackend: {url: '" + s.model.URL() + "', " + limits + "}\n"}.file(t)

@@ -104,6 +104,7 @@ type away struct {
 func TestWhenTheStoreIsAway(t *testing.T) {
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
+			t.Parallel()
 			url, begin, end := o.make(t)
 			a := newAway(t, url, o.reads)
 			begin(a.process)
