@@ -76,6 +76,55 @@ func TestExplainDrawsWhatDecidedWithItsValues(t *testing.T) {
 `, governance.Explain(b.Judge(facts, function("process_refund", `{"order_id":"456","amount":750}`))))
 }
 
+func TestExplainShowsEveryPartWithItsValue(t *testing.T) {
+	b := policyBundle(t, `name: Pay
+config: {over: 100}
+rules:
+  - id: big
+    tools: [pay]
+    when:
+      - {if: 'args.amount > config.over * 10 && args.currency == "EUR"', effect: escalate}
+      - {if: 'args.amount > config.over', effect: confirm}
+    unless: '"lead" in requester.roles'
+  - {id: night, when: 'in_hours("UTC", "22-6")', effect: block}
+  - {id: later, tools: [pay], when: args.note.contains("x"), effect: block, mode: shadow}
+`, "")
+	facts := offer("pay")
+	call := function("pay", `{"amount":750,"currency":"USD"}`)
+	tree := b.Explain(facts, []governance.Call{call})
+	require.Equal(t, `pay → confirm (rule)
+├─ rule big says confirm: args.amount > config.over
+├─ expires: 15m0s
+├─ the tool looks like: write
+├─ the profile would say confirm, but rules take the tool over
+├─ Pay/big: confirm, decides
+│  ├─ line 1 does not hold: args.amount > config.over * 10 && args.currency == "EUR"
+│  │  ├─ args.amount > config.over * 10 = false
+│  │  │  ├─ args.amount = 750
+│  │  │  └─ config.over * 10 = 1000
+│  │  │     └─ config.over = 100
+│  │  └─ args.currency == "EUR" = not reached
+│  ├─ line 2 holds: args.amount > config.over
+│  │  ├─ args.amount = 750
+│  │  └─ config.over = 100
+│  └─ unless does not hold: "lead" in requester.roles
+│     └─ requester.roles = []
+├─ Pay/later: block, shadow: recorded only
+│  ├─ line 1 could not be evaluated: args.note.contains("x")
+│  │  └─ args.note = error: no such key: note
+│  └─ the error (no such key: note) counts as the strictest effect from its line on: block
+└─ Pay/night: says nothing
+   └─ line 1 does not hold: in_hours("UTC", "22-6")
+`, tree.String())
+	facts.Requester.Roles = []string{"lead"}
+	require.Contains(t, b.Explain(facts, []governance.Call{call}).String(), "unless holds, as if no line did")
+	// What it says is what Decide says, whatever the call.
+	for _, args := range []string{`{}`, `{"amount":"x"}`, `{"amount":1}`, `{"amount":1e9,"currency":"EUR","note":"x"}`, `[]`} {
+		call := function("pay", args)
+		require.True(t, strings.HasPrefix(b.Explain(facts, []governance.Call{call}).Text, "pay → "+b.Judge(facts, call).Verdict.String()), args)
+	}
+}
+
 func TestAFileOfCasesIsReadStrictly(t *testing.T) {
 	b := policyBundle(t, watchedGood, "")
 	file := filepath.Join(t.TempDir(), "cases.yaml")

@@ -6,32 +6,83 @@ import (
 	"strings"
 )
 
-// Explain draws a decision as a small tree of text: the verdict, what decided it
-// and with which values, and the other rules that were heard.
-func Explain(d CallDecision) string {
+// Tree is an explanation: a text, and below it what it follows from.
+type Tree struct {
+	Text  string `json:"text"`
+	Below []Tree `json:"below,omitempty"`
+}
+
+// String draws the tree, one line each.
+func (t Tree) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s → %s (%s)\n", showText(d.Call.Name), d.Verdict, d.Reason)
-	leaves := []string{d.Detail}
+	b.WriteString(t.Text + "\n")
+	t.draw(&b, "")
+	return b.String()
+}
+
+func (t Tree) draw(b *strings.Builder, stem string) {
+	for i, child := range t.Below {
+		branch, further := "├─ ", "│  "
+		if i == len(t.Below)-1 {
+			branch, further = "└─ ", "   "
+		}
+		b.WriteString(stem + branch + child.Text + "\n")
+		child.draw(b, stem+further)
+	}
+}
+
+func (t *Tree) add(format string, values ...any) *Tree {
+	t.Below = append(t.Below, Tree{Text: fmt.Sprintf(format, values...)})
+	return &t.Below[len(t.Below)-1]
+}
+
+// Explain draws a decision as a small tree of text, from what the decision itself
+// holds: the verdict, what decided it, and the rules that were heard. With the
+// bundle and the facts at hand, Bundle.Explain says more.
+func Explain(d CallDecision) string {
+	t := decisionTree(d)
+	args, err := ReadArguments(d.Call)
+	if err != nil {
+		args = &Arguments{}
+	}
+	for _, f := range decidingFirst(d.Fired) {
+		r := t.add("%s", firedText(f))
+		for _, leaf := range ruleLeaves(f, args) {
+			r.add("%s", leaf)
+		}
+	}
+	return t.String()
+}
+
+// decisionTree is the verdict and what goes with it.
+func decisionTree(d CallDecision) Tree {
+	t := Tree{Text: fmt.Sprintf("%s → %s (%s)", showText(d.Call.Name), d.Verdict, d.Reason)}
+	t.add("%s", d.Detail)
 	if d.Message != "" {
-		leaves = append(leaves, "message: "+strings.ReplaceAll(d.Message, "\n", " / "))
+		t.add("message: %s", strings.ReplaceAll(d.Message, "\n", " / "))
 	}
 	if d.To != "" {
-		leaves = append(leaves, "to: "+d.To)
+		t.add("to: %s", d.To)
 	}
 	if d.Expires > 0 {
-		leaves = append(leaves, "expires: "+d.Expires.String())
+		t.add("expires: %s", d.Expires)
 	}
 	if d.Missing != "" {
 		missing := "missing: " + d.Missing
 		if d.Supplier != "" {
 			missing += ", which " + d.Supplier + " supplies"
 		}
-		leaves = append(leaves, missing)
+		t.add("%s", missing)
 	}
 	if d.Kind != "" {
-		leaves = append(leaves, "the tool looks like: "+string(d.Kind))
+		t.add("the tool looks like: %s", d.Kind)
 	}
-	fired := slices.Clone(d.Fired)
+	return t
+}
+
+// decidingFirst puts the rules that decide before the others.
+func decidingFirst(list []Fired) []Fired {
+	fired := slices.Clone(list)
 	slices.SortStableFunc(fired, func(x, y Fired) int {
 		switch {
 		case x.Determining == y.Determining:
@@ -41,40 +92,18 @@ func Explain(d CallDecision) string {
 		}
 		return 1
 	})
-	args, err := ReadArguments(d.Call)
-	if err != nil {
-		args = &Arguments{}
+	return fired
+}
+
+func firedText(f Fired) string {
+	mark := ""
+	if f.Determining {
+		mark = ", decides"
 	}
-	for i, leaf := range leaves {
-		branch := "├─ "
-		if i == len(leaves)-1 && len(fired) == 0 {
-			branch = "└─ "
-		}
-		b.WriteString(branch + leaf + "\n")
+	if f.Mode == Shadow {
+		mark = ", shadow: recorded only"
 	}
-	for i, f := range fired {
-		branch, stem := "├─ ", "│  "
-		if i == len(fired)-1 {
-			branch, stem = "└─ ", "   "
-		}
-		mark := ""
-		if f.Determining {
-			mark = ", decides"
-		}
-		if f.Mode == Shadow {
-			mark = ", shadow: recorded only"
-		}
-		fmt.Fprintf(&b, "%s%s/%s: %s%s\n", branch, f.Policy, f.Rule, f.Effect, mark)
-		inner := ruleLeaves(f, args)
-		for j, leaf := range inner {
-			twig := "├─ "
-			if j == len(inner)-1 {
-				twig = "└─ "
-			}
-			b.WriteString(stem + twig + leaf + "\n")
-		}
-	}
-	return b.String()
+	return fmt.Sprintf("%s/%s: %s%s", f.Policy, f.Rule, f.Effect, mark)
 }
 
 func ruleLeaves(f Fired, args *Arguments) []string {

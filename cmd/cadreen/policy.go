@@ -52,7 +52,8 @@ func (f policyFlags) loadNamed(p program, path string) (*config.Config, error) {
 
 type policyCheckCommand struct {
 	policyFlags
-	Path string `arg:"" optional:"" help:"Policy file or folder; the same as --policies."`
+	Path  string `arg:"" optional:"" help:"Policy file or folder; the same as --policies."`
+	Tools string `help:"JSON file with the tools that are known, as a chat completion request lists them." placeholder:"FILE" type:"existingfile"`
 }
 
 // Run fails if the policies do not load; warnings alone do not fail.
@@ -65,12 +66,16 @@ func (c policyCheckCommand) Run(p program) error {
 	if err != nil {
 		return err
 	}
+	tools, err := readTools(c.Tools)
+	if err != nil {
+		return usageError{err}
+	}
 	policies, err := governance.LoadFiles(cfg.Policies)
 	var report governance.Report
 	if err != nil {
 		report.AddErrors(err)
 	} else {
-		report = governance.Check(policies, opts)
+		report = governance.Check(policies, opts, tools...)
 	}
 	for _, f := range report.Findings {
 		fmt.Fprintln(p.Stdout, f)
@@ -130,6 +135,8 @@ type policyExplainCommand struct {
 	UserText []string `help:"Words of the requester, as from_user sees them; may be given more than once." placeholder:"TEXT" sep:"none"`
 	Role     []string `help:"Role of the requester; may be given more than once." placeholder:"NAME"`
 	Domain   string   `help:"The request's context.domain." placeholder:"NAME"`
+	Tools    string   `help:"JSON file with tools, as a chat completion request lists them: the schema types the arguments." placeholder:"FILE" type:"existingfile"`
+	Time     string   `help:"Time of the decision, as 2026-01-02T20:00:00Z, instead of now." placeholder:"TIME"`
 }
 
 // Run decides one call as the server would and draws why.
@@ -151,7 +158,22 @@ func (c policyExplainCommand) Run(p program) error {
 		UserTexts: c.UserText,
 		Now:       time.Now(),
 	}
-	decision := bundle.Judge(facts, governance.Call{ID: "call_explain", Name: c.Tool, Form: governance.FormFunction, Arguments: c.Args})
-	fmt.Fprint(p.Stdout, governance.Explain(decision))
+	if c.Time != "" {
+		if facts.Now, err = time.Parse(time.RFC3339, c.Time); err != nil {
+			return usageError{fmt.Errorf("--time %q is no time: write it like 2026-01-02T20:00:00Z", c.Time)}
+		}
+	}
+	tools, err := readTools(c.Tools)
+	if err != nil {
+		return usageError{err}
+	}
+	form := governance.FormFunction
+	for _, t := range tools {
+		facts.Tools[t.Name] = t
+		if t.Name == c.Tool && t.Type == "custom" {
+			form = governance.FormCustom
+		}
+	}
+	fmt.Fprint(p.Stdout, bundle.Explain(facts, []governance.Call{{ID: "call_explain", Name: c.Tool, Form: form, Arguments: c.Args}}))
 	return nil
 }
