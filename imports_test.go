@@ -20,16 +20,18 @@ const module = "cadreen"
 // mayImport lists, for each room, the rooms that its code may import. Tests may import more. A room that is not listed may not
 // exist. A trailing /* stands for the rooms below, one level.
 var mayImport = map[string][]string{
-	"config":        {},
-	"fault":         {},
-	"store":         {},
-	"store/sqlite":  {"store"},
-	"store/redis":   {"store"},
-	"governance":    {"store", "fault"},
-	"intelligence":  {"store", "fault"},
-	"tools":         {"governance", "store", "fault"},
-	"tools/*":       {"tools", "governance", "fault"},
-	"conversations": {"conversations/answer", "governance", "store", "fault"},
+	"config":       {},
+	"fault":        {},
+	"store":        {},
+	"store/sqlite": {"store"},
+	"store/redis":  {"store"},
+	"governance":   {"store", "fault"},
+	"intelligence": {"store", "fault"},
+	// The audit reads what others recorded, and imports none of them.
+	"intelligence/audit": {"store"},
+	"tools":              {"governance", "store", "fault"},
+	"tools/*":            {"tools", "governance", "fault"},
+	"conversations":      {"conversations/answer", "governance", "store", "fault"},
 	// The reader of yes and no is a pure function; nothing of ours may make it depend on more than the text.
 	"conversations/answer": {},
 	"governance/cel":       {"governance"},
@@ -37,12 +39,12 @@ var mayImport = map[string][]string{
 	"proxy/openai":         {},
 	"proxy/sse":            {},
 	// What an answer says crosses from conversations in the reader's own type, so its room counts as part of conversations.
-	"proxy/*": {"proxy/openai", "proxy/sse", "proxy/backend", "conversations", "conversations/answer", "governance", "tools", "intelligence", "fault"},
+	"proxy/*": {"proxy/openai", "proxy/sse", "proxy/backend", "conversations", "conversations/answer", "governance", "tools", "intelligence", "intelligence/audit", "fault"},
 	// Keys of requests are claimed in the store.
 	"proxy/idempotency": {"fault", "store"},
 	// Keys are kept in the store, and readiness asks whether it can write.
 	"proxy/keys": {"governance", "fault", "store"},
-	"proxy":      {"proxy/*", "conversations", "governance", "tools", "intelligence", "fault", "config", "store"},
+	"proxy":      {"proxy/*", "conversations", "governance", "tools", "intelligence", "intelligence/audit", "fault", "config", "store"},
 	// The only place that knows every room.
 	"cmd/*": {"*"},
 	// What measures the program from outside runs it and imports none of it.

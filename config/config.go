@@ -22,6 +22,7 @@ type Config struct {
 	Conversation Conversation // conversation.*
 	Limits       Limits       // limits.*
 	CORS         CORS         // cors.*
+	Audit        Audit        // audit.*
 	Errors       string       // errors: gate or http
 	Stream       Stream       // stream.*
 	Trace        Trace        // trace.*
@@ -70,6 +71,11 @@ type Limits struct {
 	Body    int64 // bytes of a request body
 	Kept    int64 // bytes of held stream frames in one turn
 	Streams int   // streams open at once
+}
+
+// Audit is how long records stay.
+type Audit struct {
+	Retention time.Duration // 0 = forever
 }
 
 // CORS names the web origins that may call.

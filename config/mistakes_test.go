@@ -15,7 +15,7 @@ func TestMistakesInTheFile(t *testing.T) {
 		{"unknown and far from all", "confirm:\n  whatever: x\n", "cadreen.yaml:2: confirm.whatever: is not a setting; here stand: expires, replay"},
 		{"upper case", "Listen: 127.0.0.1:1\n", "cadreen.yaml:1: Listen: is not a setting; did you mean listen?"},
 		{"dotted", "backend.url: http://x/v1\n", "cadreen.yaml:1: backend.url: is written with a dot; write it as groups, one level each: backend: {url: …}"},
-		{"merge key", "a: &a {x: 1}\n<<: *a\n", "cadreen.yaml:1: a: is not a setting; here stand: listen, public_url, backend, store, keys, policies, profile, confirm, batch, on_block, conversation, limits, cors, errors, stream, trace"},
+		{"merge key", "a: &a {x: 1}\n<<: *a\n", "cadreen.yaml:1: a: is not a setting; here stand: listen, public_url, backend, store, keys, policies, profile, confirm, batch, on_block, conversation, limits, cors, errors, stream, trace, audit"},
 		{"twice", "profile: locked\nbatch: hold\nprofile: observe\n", "cadreen.yaml:3: profile: stands twice, first on line 1; take one of them out"},
 		{"twice in a group", "confirm:\n  expires: 1m\n  expires: 2m\n", "cadreen.yaml:3: confirm.expires: stands twice, first on line 2; take one of them out"},
 		{"coming: limits.rate", "limits:\n  rate: 5\n", "cadreen.yaml:2: limits.rate: is not in this version; take it out"},

@@ -107,11 +107,13 @@ var settings = []*Setting{
 		set: boolean(func(c *Config) *bool { return &c.Trace.Store })},
 	{Key: "trace.retention", Default: "30d", Text: "How long traces are kept, and the arguments of calls, and the facts they were judged by, are kept after a decision. The decisions themselves stay. Days (`30d`) or hours (`12h`).",
 		set: period(func(c *Config) durationField { return &c.Trace.Retention })},
+	{Key: "audit.retention", Default: "forever", Text: "How long the records of decisions, answers, releases and changes are kept: `forever`, days (`3650d`) or hours. What is removed leaves its digests in the chain.",
+		set: periodOrForever(func(c *Config) durationField { return &c.Audit.Retention })},
 }
 
 // later are settings of coming versions: whole keys, or groups when they end in a dot. Taking them silently would promise what
 // nobody keeps.
-var later = []string{"limits.rate", "jwt.", "audit.", "telemetry."}
+var later = []string{"limits.rate", "jwt.", "telemetry."}
 
 // isLater says whether a dotted key belongs to a coming version.
 func isLater(key string) bool {

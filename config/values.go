@@ -105,6 +105,22 @@ func period(field func(*Config) durationField) func(*Config, value) *mistake {
 	}
 }
 
+// periodOrForever is a period, or the word forever, which is 0.
+func periodOrForever(field func(*Config) durationField) func(*Config, value) *mistake {
+	set := period(field)
+	return func(c *Config, v value) *mistake {
+		if v.text == "forever" {
+			*field(c) = 0
+			return nil
+		}
+		m := set(c, v)
+		if m != nil {
+			m.fix = "write forever, or days or hours, like 3650d or 12h"
+		}
+		return m
+	}
+}
+
 // largestSize is the most that a size setting may be: 1 GiB is buffered in memory for each request that is so long.
 const (
 	smallestSize = 1 << 10

@@ -40,6 +40,13 @@ func (s *Server) routes() {
 		s.add(http.MethodGet, base+"/intelligence/:id/handoff", "trace_handoff", s.guard(anyRole, keyHolders, s.traces(s.stored.Handoff)))
 		s.add(http.MethodPost, base+"/intelligence/:id/replay", routeReplay, s.guard(anyRole, keyHolders, s.traces(s.stored.Replay)))
 	}
+	for _, base := range bases {
+		s.add(http.MethodGet, base+"/audit", "audit", s.guard(keys.RoleOperator, keyHolders, s.listAudit))
+		s.add(http.MethodGet, base+"/audit/stats", "audit_stats", s.guard(keys.RoleOperator, keyHolders, s.auditStats))
+		s.add(http.MethodGet, base+"/audit/verify", "audit_verify", s.guard(keys.RoleOperator, keyHolders, s.verifyAudit))
+		s.add(http.MethodGet, base+"/audit/export", "audit_export", s.guard(keys.RoleOperator, keyHolders, s.exportAudit))
+		s.add(http.MethodGet, base+"/audit/executions/:id/timeline", "audit_timeline", s.guard(keys.RoleOperator, keyHolders, s.auditTimeline))
+	}
 	s.absent()
 	s.add(http.MethodGet, "/", "root", s.root)
 	s.add(http.MethodGet, "/healthz", "healthz", s.healthz)

@@ -81,6 +81,8 @@ type Options struct {
 	// Traces stores traces; nil stores none. Evidence is what they were judged by.
 	Traces   *intelligence.Recorder
 	Evidence api.Evidence
+	// Audit is what was recorded.
+	Audit    api.AuditLog
 	Settings Settings
 	Logger   *slog.Logger     // slog.Default if nil
 	Now      func() time.Time // time.Now if nil
@@ -100,6 +102,7 @@ type Server struct {
 	intents       *intent.Handler
 	preconditions *api.Preconditions
 	assessing     *api.Assess
+	audit         *api.Audit
 	keeper        *idempotency.Keeper
 	keepHeaders   map[string]bool
 	inFlight      atomic.Int64
@@ -120,6 +123,7 @@ func New(o Options) *Server {
 	}
 	s.escalations = &api.Escalations{Desk: o.Desk}
 	s.stored = &api.Traces{Recorder: o.Traces, Evidence: o.Evidence, Deciding: o.Deciding}
+	s.audit = &api.Audit{Log: o.Audit}
 	s.intents = &intent.Handler{Seen: o.Seen}
 	s.preconditions = &api.Preconditions{Deciding: o.Deciding, Seen: o.Seen, Observer: o.Desk, Now: s.now}
 	s.assessing = &api.Assess{Deciding: o.Deciding, Seen: o.Seen, Now: s.now}

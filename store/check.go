@@ -136,6 +136,13 @@ func CheckCommit(workspace string, ops []Op) error {
 			if err := checkValue(op.Value); err != nil {
 				return fmt.Errorf("append to %s: %w", op.Log, err)
 			}
+		case Trim:
+			if err := CheckName("log", op.Log); err != nil {
+				return err
+			}
+			if op.Through < 1 {
+				return fmt.Errorf("%w: trim %s through %d", ErrInvalid, op.Log, op.Through)
+			}
 		default:
 			return fmt.Errorf("%w: operation %T", ErrInvalid, op)
 		}

@@ -82,12 +82,12 @@ type Query struct {
 
 // Entry is one line of a log.
 type Entry struct {
-	Seq   int64 // 1, 2, 3 … within one (workspace, log), without gaps
+	Seq   int64 // 1, 2, 3 … within one (workspace, log), without gaps but what Trim removed from the beginning
 	At    time.Time
 	Value []byte
 }
 
-// Op is one step of a Commit: Put, Delete or Append.
+// Op is one step of a Commit: Put, Delete, Append or Trim.
 type Op interface{ op() }
 
 // Put writes a document. With Create it must not exist; with IfVersion > 0 its
@@ -115,9 +115,17 @@ type Append struct {
 	Value []byte // opaque, at most MaxValue
 }
 
+// Trim removes the entries of a log up to a number. The newest entry always stays,
+// so that the numbers go on; those that were removed are not given out again.
+type Trim struct {
+	Log     string // [a-z_]{1,32}
+	Through int64  // at least 1
+}
+
 func (Put) op()    {}
 func (Delete) op() {}
 func (Append) op() {}
+func (Trim) op()   {}
 
 // Engine is what a store engine must guarantee.
 //

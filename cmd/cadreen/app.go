@@ -14,6 +14,7 @@ import (
 	"cadreen/config"
 	"cadreen/governance"
 	"cadreen/intelligence"
+	"cadreen/intelligence/audit"
 	"cadreen/proxy"
 	"cadreen/proxy/backend"
 	"cadreen/proxy/chat"
@@ -51,12 +52,16 @@ type Main struct {
 	backend  backend.Backend
 	seen     *tools.Seen
 	traces   *intelligence.Recorder // nil where none are stored
+	audit    *audit.Writer
 	stop     context.CancelFunc
 	work     sync.WaitGroup
-	failed   chan error
-	firstKey string
-	close    sync.Once
-	closeErr error
+	// The audit is sealed until everything else has ended.
+	stopSealing context.CancelFunc
+	sealing     sync.WaitGroup
+	failed      chan error
+	firstKey    string
+	close       sync.Once
+	closeErr    error
 }
 
 // Run opens everything and returns as soon as requests are answered at Addr.
@@ -66,6 +71,8 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	m.setDefaults()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
+	sealing, stopSealing := context.WithCancel(context.WithoutCancel(ctx))
+	m.stopSealing = stopSealing
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())
@@ -78,6 +85,8 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		m.engine = m.over(m.engine)
 	}
 	m.warnAboutDurability(ctx)
+	m.audit = audit.New(audit.Options{Engine: m.engine, Records: governance.RecordLog, Logger: m.log, Retention: m.Config.Audit.Retention})
+	m.engine = m.audit.Engine()
 	policies, err := openPolicies(m.Config, m.log)
 	if err != nil {
 		return err
@@ -109,6 +118,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		return err
 	}
 	m.work.Go(func() { desk.Run(background) })
+	m.sealing.Go(func() { m.audit.Run(sealing) })
 	m.work.Go(func() { ring.Run(background) })
 	m.work.Go(func() { m.seen.Run(background) })
 	if m.traces != nil {
@@ -153,6 +163,8 @@ func (m *Main) shutDown() error {
 	}
 	m.stop()
 	m.work.Wait()
+	m.stopSealing()
+	m.sealing.Wait()
 	if m.backend != nil {
 		errs = append(errs, closeBackend(m.backend))
 	}
@@ -200,6 +212,7 @@ func (m *Main) newServer(desk *governance.Desk, live *governance.Live, ring *key
 	return proxy.New(proxy.Options{
 		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Traces: m.traces, Evidence: desk, Logger: m.log, Now: m.now,
 		Seen: m.seen, Deciding: deciding{live},
+		Audit: audit.NewLog(m.engine, governance.RecordLog, m.audit),
 		Settings: proxy.Settings{
 			BodyLimit:   c.Limits.Body,
 			Streams:     c.Limits.Streams,

@@ -32,6 +32,7 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Play the refund conversation against a server of its own and print the wire."`
 	Policy  policyCommands `cmd:"" help:"Check, test and explain policies."`
 	Key     keyCommands    `cmd:"" help:"Create, list and revoke API keys."`
+	Audit   auditCommands  `cmd:"" help:"Check and export what was recorded."`
 	Doctor  doctorCommand  `cmd:"" help:"Check configuration, model, store, policies and clock."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

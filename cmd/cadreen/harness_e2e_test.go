@@ -23,12 +23,13 @@ import (
 )
 
 // Keys of the end-to-end tests: two principals of one workspace, one of
-// another, and a reviewer.
+// another, a reviewer and an operator.
 const (
 	keyAnn   = "sk_cadreen_ann_0123456789abcdef"
 	keyBob   = "sk_cadreen_bob_0123456789abcdef"
 	keyOther = "sk_cadreen_other_0123456789abcdef"
 	keyRhea  = "sk_cadreen_rhea_0123456789abcdef"
+	keyOmar  = "sk_cadreen_omar_0123456789abcdef"
 )
 
 const keysYAML = `keys:
@@ -36,6 +37,7 @@ const keysYAML = `keys:
   - {name: bob, key: ` + keyBob + `, workspace: shop}
   - {name: other, key: ` + keyOther + `, workspace: elsewhere}
   - {name: rhea, key: ` + keyRhea + `, workspace: shop, roles: [chat, reviewer]}
+  - {name: omar, key: ` + keyOmar + `, workspace: shop, roles: [operator]}
 `
 
 // engines are the two stores; each gives a store.url of its own for a test.

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"cadreen/config"
+	"cadreen/governance"
+	"cadreen/intelligence/audit"
 	"cadreen/proxy/keys"
+	"cadreen/store"
 )
 
 type keyCommands struct {
@@ -93,9 +96,25 @@ func (c keyRevokeCommand) Run(ctx context.Context, p program) error {
 	})
 }
 
-// withKeys opens the store of the configuration. Without create, a SQLite file
+// withKeys opens the store of the configuration and seals what was done with the
+// keys.
+func withKeys(ctx context.Context, p program, f configFlag, create bool, do func(*keys.Ring, *config.Config) error) error {
+	return withStore(ctx, p, f, create, func(engine store.Engine, cfg *config.Config) error {
+		writer := audit.New(audit.Options{Engine: engine, Records: governance.RecordLog})
+		ring, err := keys.New(keys.Options{Engine: writer.Engine()})
+		if err != nil {
+			return err
+		}
+		if err := do(ring, cfg); err != nil {
+			return err
+		}
+		return writer.SealOwn(ctx)
+	})
+}
+
+// withStore opens the store of the configuration. Without create, a SQLite file
 // that does not exist is an error rather than a new, empty file.
-func withKeys(ctx context.Context, p program, f configFlag, create bool, do func(*keys.Ring, *config.Config) error) (err error) {
+func withStore(ctx context.Context, p program, f configFlag, create bool, do func(store.Engine, *config.Config) error) (err error) {
 	cfg, err := f.load(p)
 	if err != nil {
 		return err
@@ -110,11 +129,7 @@ func withKeys(ctx context.Context, p program, f configFlag, create bool, do func
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	ring, err := keys.New(keys.Options{Engine: engine})
-	if err != nil {
-		return err
-	}
-	return do(ring, cfg)
+	return do(engine, cfg)
 }
 
 // oneLine keeps a name from drawing on the terminal.

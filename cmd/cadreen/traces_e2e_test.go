@@ -89,7 +89,7 @@ type wireTraces struct {
 	} `json:"pagination"`
 }
 
-const full, audit, lean = `application/json; profile="full"`, `application/json; profile=audit`, `application/json; profile=lean`
+const full, auditing, lean = `application/json; profile="full"`, `application/json; profile=audit`, `application/json; profile=lean`
 
 // block is the intelligence of a reply, JSON or stream, and how often it stands
 // there. In a stream it may stand only where a finish_reason does.
@@ -153,7 +153,7 @@ func TestTheProfileSaysHowMuchOfTheTraceAnAnswerShows(t *testing.T) {
 		for name, c := range map[string]struct {
 			accept string
 			want   int
-		}{"none named": {"application/json", 0}, "no Accept": {"", 0}, "stream": {"text/event-stream", 0}, "lean": {lean, 0}, "full": {full, 1}, "audit": {audit, 1}} {
+		}{"none named": {"application/json", 0}, "no Accept": {"", 0}, "stream": {"text/event-stream", 0}, "lean": {lean, 0}, "full": {full, 1}, "audit": {auditing, 1}} {
 			t.Run(name, func(t *testing.T) {
 				for what, call := range map[string][]scripted.Call{"text": nil, "held": {refundOf("750")}, "allowed": {lookupCall}, "blocked": {refundOf("9000")}} {
 					model.Next(turnOf(stream, "Well.", call...))
@@ -174,7 +174,7 @@ func TestTheProfileSaysHowMuchOfTheTraceAnAnswerShows(t *testing.T) {
 		}
 	})
 	t.Run("errors", func(t *testing.T) {
-		for accept, want := range map[string]int{"": 0, lean: 0, full: 1, audit: 1} {
+		for accept, want := range map[string]int{"": 0, lean: 0, full: 1, auditing: 1} {
 			model.Next(scripted.Error(500, "server_error", "boom", "boom"), scripted.Error(500, "server_error", "boom", "boom"), scripted.Error(500, "server_error", "boom", "boom"))
 			r := p.post(newChat("hi").body(), "Accept", accept)
 			require.Equal(t, 503, r.status)

@@ -78,6 +78,9 @@ func (e *Engine) script(workspace string, ops []store.Op) (keys []string, args [
 		case store.Append:
 			keys = append(keys, logKey(workspace, op.Log))
 			args = append(args, "A", op.Value)
+		case store.Trim:
+			keys = append(keys, logKey(workspace, op.Log))
+			args = append(args, "T", op.Through)
 		}
 	}
 	return keys, args

@@ -17,6 +17,7 @@
 --   P condition id index-prefix value ttl n (field score){n}
 --   D condition id index-prefix
 --   A value
+--   T through
 -- condition: '' none, 'c' must not exist, else the exact version.
 -- ttl: milliseconds, 0 for none.
 -- A document is a hash: v version, d value, 'i' .. name:key -> score.
@@ -35,13 +36,26 @@ local function arg()
   return ARGV[a]
 end
 
+-- The number of the last entry that a log was ever given, 0 for none.
+local function newest(log)
+  local about = redis.pcall('XINFO', 'STREAM', log)
+  if about.err then
+    return 0
+  end
+  for i = 1, #about, 2 do
+    if about[i] == 'last-generated-id' then
+      return tonumber(string.match(about[i + 1], '^%d+'))
+    end
+  end
+end
+
 local steps, last = {}, {}
 while a < #ARGV do
   local s = { what = arg(), key = key() }
-  if s.what == 'A' then
+  if s.what == 'A' or s.what == 'T' then
     s.value = arg()
     if not last[s.key] then
-      last[s.key] = redis.call('XLEN', s.key)
+      last[s.key] = newest(s.key)
     end
   else
     local condition = arg()
@@ -80,6 +94,11 @@ for _, s in ipairs(steps) do
     end
     last[s.key] = last[s.key] + 1
     redis.call('XADD', s.key, string.format('%.0f-0', last[s.key]), 't', at, 'd', s.value)
+  elseif s.what == 'T' then
+    local from = math.min(tonumber(s.value) + 1, last[s.key])
+    if from > 0 then
+      redis.call('XTRIM', s.key, 'MINID', string.format('%.0f-0', from))
+    end
   else
     if s.version then
       for _, field in ipairs(redis.call('HKEYS', s.key)) do

@@ -20,7 +20,7 @@ type steps struct {
 	probe, touched                          *sql.Stmt
 	find, insert, update, remove, purge     *sql.Stmt
 	place, unplace                          *sql.Stmt
-	last, add                               *sql.Stmt
+	last, add, trim                         *sql.Stmt
 }
 
 // planned is one op with what the check found about its document. One that has
@@ -59,6 +59,7 @@ func prepare(db *sql.DB) (*steps, error) {
 		{&s.unplace, `DELETE FROM positions WHERE workspace = ? AND kind = ? AND name = ? AND key = ? AND score = ? AND id = ?`},
 		{&s.last, `SELECT coalesce(max(seq), 0) FROM logs WHERE workspace = ? AND log = ?`},
 		{&s.add, `INSERT INTO logs (workspace, log, seq, at, value) VALUES (?, ?, ?, ?, ?)`},
+		{&s.trim, `DELETE FROM logs WHERE workspace = ?1 AND log = ?2 AND seq <= ?3 AND seq < (SELECT max(seq) FROM logs WHERE workspace = ?1 AND log = ?2)`},
 	} {
 		if *p.stmt, err = conn.PrepareContext(ctx, p.text); err != nil {
 			s.close()
@@ -100,7 +101,7 @@ func (s *steps) check(workspace string, ops []store.Op, now time.Time) ([]planne
 			kind, id, create, version = op.Doc.Kind, op.Doc.ID, op.Create, op.IfVersion
 		case store.Delete:
 			kind, id, version = op.Kind, op.ID, op.IfVersion
-		case store.Append:
+		default:
 			continue
 		}
 		err := s.find.QueryRow(now.UnixMilli(), workspace, kind, []byte(id)).Scan(&p.n, &p.version, &p.packed)
@@ -132,6 +133,8 @@ func (s *steps) write(workspace string, plan []planned, now time.Time) error {
 			err = s.delete(workspace, op, &plan[i])
 		case store.Append:
 			err = s.append(workspace, op, now)
+		case store.Trim:
+			err = s.exec(s.trim, workspace, op.Log, op.Through)
 		}
 		if err != nil {
 			return err

@@ -38,6 +38,35 @@ func logsCount(t *testing.T, s *suite) {
 	require.Empty(t, read(math.MaxInt64, 10))
 }
 
+// trimmed keeps the newest entry, so that no number is given out twice.
+func trimmed(t *testing.T, s *suite) {
+	line := func(v string) store.Append { return store.Append{Log: "l", Value: []byte(v)} }
+	read := func() (out []string) {
+		lines, err := s.Read(t.Context(), s.ws, "l", 0, 100)
+		require.NoError(t, err)
+		for _, l := range lines {
+			out = append(out, fmt.Sprintf("%d%s", l.Seq, l.Value))
+		}
+		return out
+	}
+	s.commit(t, store.Trim{Log: "l", Through: 5}) // nothing is there
+	s.commit(t, line("a"), line("b"), line("c"), store.Append{Log: "m", Value: []byte("other")})
+	s.commit(t, store.Trim{Log: "l", Through: 2})
+	require.Equal(t, []string{"3c"}, read())
+	s.commit(t, line("d"), store.Trim{Log: "l", Through: 3}, line("e"))
+	require.Equal(t, []string{"4d", "5e"}, read())
+	s.commit(t, store.Trim{Log: "l", Through: math.MaxInt64 - 1})
+	require.Equal(t, []string{"5e"}, read())
+	s.commit(t, store.Trim{Log: "l", Through: 1})
+	s.commit(t, line("f"))
+	require.Equal(t, []string{"5e", "6f"}, read())
+	lines, err := s.Read(t.Context(), s.ws, "m", 0, 0)
+	require.NoError(t, err)
+	require.Len(t, lines, 1, "another log")
+	require.ErrorIs(t, s.Commit(t.Context(), s.ws, store.Trim{Log: "l"}), store.ErrInvalid)
+	require.ErrorIs(t, s.Commit(t.Context(), s.ws, store.Trim{Log: "L", Through: 1}), store.ErrInvalid)
+}
+
 // logsConcurrent has two handles append from many callers.
 func logsConcurrent(t *testing.T, s *suite) {
 	const callers, each = 16, 20

@@ -27,7 +27,8 @@ type modelKey struct{ kind, id string }
 // world is the in-memory model of one workspace.
 type world struct {
 	docs map[modelKey]store.Doc
-	logs map[string][]string
+	logs map[string][]string // trimmed entries included
+	gone map[string]int      // how many of them were trimmed
 }
 
 // model runs random commits, also conflicting ones, on the engine and on the
@@ -35,7 +36,7 @@ type world struct {
 func model(t *testing.T, s *suite) {
 	rapid.Check(t, func(t *rapid.T) {
 		ctx, ws := t.Context(), fresh()
-		w := &world{docs: map[modelKey]store.Doc{}, logs: map[string][]string{}}
+		w := &world{docs: map[modelKey]store.Doc{}, logs: map[string][]string{}, gone: map[string]int{}}
 		t.Repeat(map[string]func(*rapid.T){
 			"commit": func(t *rapid.T) {
 				ops := drawOps(t, w)
@@ -70,7 +71,7 @@ func model(t *testing.T, s *suite) {
 				lines, err := s.Read(ctx, ws, log, after, limit)
 				require.NoError(t, err)
 				all := w.logs[log]
-				from := min(int(after), len(all))
+				from := min(max(int(after), w.gone[log]), len(all))
 				want := all[from:min(from+limit, len(all))]
 				require.Len(t, lines, len(want))
 				for i, l := range lines {
@@ -87,8 +88,8 @@ func drawOps(t *rapid.T, w *world) []store.Op {
 	used := map[modelKey]bool{}
 	for range rapid.IntRange(1, 4).Draw(t, "ops") {
 		k := modelKey{rapid.SampledFrom(modelKinds).Draw(t, "kind"), rapid.SampledFrom(modelIDs).Draw(t, "id")}
-		what := rapid.SampledFrom([]string{"set", "create", "replace", "delete", "remove", "append"}).Draw(t, "what")
-		if what != "append" && used[k] {
+		what := rapid.SampledFrom([]string{"set", "create", "replace", "delete", "remove", "append", "trim"}).Draw(t, "what")
+		if what != "append" && what != "trim" && used[k] {
 			continue
 		}
 		version := w.docs[k].Version
@@ -99,6 +100,9 @@ func drawOps(t *rapid.T, w *world) []store.Op {
 		switch what {
 		case "append":
 			ops = append(ops, store.Append{Log: rapid.SampledFrom(modelLogs).Draw(t, "log"), Value: value})
+			continue
+		case "trim":
+			ops = append(ops, store.Trim{Log: rapid.SampledFrom(modelLogs).Draw(t, "log"), Through: rapid.Int64Range(1, 12).Draw(t, "through")})
 			continue
 		case "delete":
 			ops = append(ops, store.Delete{Kind: k.kind, ID: k.id})
@@ -163,6 +167,8 @@ func (w *world) commit(ops []store.Op) bool {
 			delete(w.docs, modelKey{op.Kind, op.ID})
 		case store.Append:
 			w.logs[op.Log] = append(w.logs[op.Log], string(op.Value))
+		case store.Trim:
+			w.gone[op.Log] = max(w.gone[op.Log], min(int(op.Through), len(w.logs[op.Log])-1))
 		}
 	}
 	return true

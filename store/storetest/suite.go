@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Engine) {
 		{"list pages without gaps or repeats", listPages},
 		{"logs count from one", logsCount},
 		{"logs have no gaps under concurrency", logsConcurrent},
+		{"a trimmed log goes on counting", trimmed},
 		{"one of many committers wins", oneWins},
 		{"a counter loses no increment", counter},
 		{"readers never see half a commit", noHalves},

@@ -1,0 +1,415 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"cadreen/store"
+)
+
+// Report is what a check of chains found.
+type Report struct {
+	Valid   bool  `json:"valid"`
+	Entries int64 `json:"entries"` // records that agree with a link
+	Links   int64 `json:"links"`
+	// BrokenAt is the number of the first broken or missing record or link; which
+	// of them is in Broken.
+	BrokenAt int64   `json:"broken_at,omitempty"`
+	Broken   []Break `json:"broken,omitempty"` // what is wrong, at most maxBreaks
+	// Unsealed are records at the end that no link covers yet.
+	Unsealed int64 `json:"unsealed"`
+	Removed  int64 `json:"removed"` // retention removed the records up to this one
+	// Writers are those that wrote last, at most maxWriters of them.
+	Writers     []Writes `json:"writers"`
+	WriterCount int      `json:"writer_count"`
+	// Heads tell of everything that was checked. Kept elsewhere they can be given
+	// to a later check.
+	Heads []string `json:"heads"`
+}
+
+// Break is one broken place.
+type Break struct {
+	Workspace string `json:"workspace"`
+	Log       string `json:"log"`              // of the entry at fault
+	Writer    string `json:"writer,omitempty"` // whose chain shows it
+	Sequence  int64  `json:"sequence"`         // of a link in the chain of its writer, else of the entry in its log
+	What      string `json:"what"`             // one of the Broken… words
+	Detail    string `json:"detail"`
+
+	link int64 // of the writer, that says so about a record
+}
+
+func (b Break) String() string {
+	return fmt.Sprintf("%s %s %s %d: %s (%s)", b.Workspace, b.Log, cmp.Or(b.Writer, "-"), b.Sequence, b.What, b.Detail)
+}
+
+// What can be wrong.
+const (
+	BrokenRecord   = "record_changed"  // it is not what a link says
+	MissingRecord  = "record_missing"  // the log has no such entry, or not as it was committed
+	InsertedRecord = "record_inserted" // no link covers it, though later ones are covered
+	BrokenLink     = "link_changed"    // it is not what a later link or a head says
+	MissingLink    = "link_missing"
+	ForeignLink    = "link_foreign" // it is no link of this place
+)
+
+// Writes is one writer's chain.
+type Writes struct {
+	Workspace string    `json:"workspace"`
+	Writer    string    `json:"writer"`
+	Links     int64     `json:"links"`
+	LastAt    time.Time `json:"last_at"`
+	// Witnessed: another chain, or a head from outside, tells of its last link, so
+	// that it cannot be cut off without being missed.
+	Witnessed bool `json:"witnessed"`
+}
+
+const (
+	maxBreaks  = 100
+	maxWriters = 100
+	// window is how many digests are kept for links that overlap.
+	window = 4096
+)
+
+// source is where a check reads.
+type source interface {
+	// links are all of ChainLog, as far as it is when this is called.
+	links(ctx context.Context, workspace string) iter.Seq2[store.Entry, error]
+	// records are those after a number.
+	records(ctx context.Context, workspace string, after int64) iter.Seq2[store.Entry, error]
+}
+
+// checker follows the chains of several workspaces that tell of each other.
+type checker struct {
+	source  source
+	log     string // of records
+	report  Report
+	writers map[place]*followed
+	told    []telling // heads of other workspaces and from outside
+}
+
+type place struct{ workspace, writer string }
+
+// followed is a writer's chain as far as it was read.
+type followed struct {
+	hashes []Digest
+	bad    map[int64]bool // links that are named already
+	last   time.Time
+	seen   int64 // the highest link that another tells of
+}
+
+// telling is a head and who tells of it.
+type telling struct {
+	head Head
+	who  string
+}
+
+func newChecker(s source, records string) *checker {
+	return &checker{source: s, log: records, writers: map[place]*followed{}}
+}
+
+func (c *checker) broken(b Break) {
+	if len(c.report.Broken) < maxBreaks {
+		c.report.Broken = append(c.report.Broken, b)
+	}
+}
+
+// workspace checks one workspace.
+func (c *checker) workspace(ctx context.Context, name string) error {
+	links := c.source.links(ctx, name)
+	r := newReading(c, name)
+	defer r.stop()
+	next := int64(1)
+	for e, err := range links {
+		if err != nil {
+			return err
+		}
+		if e.Seq != next {
+			c.broken(Break{Workspace: name, Log: ChainLog, Sequence: next, What: MissingLink, Detail: fmt.Sprintf("the log goes on with entry %d", e.Seq)})
+		}
+		next = e.Seq + 1
+		c.report.Links++
+		l, hash, err := decodeLink(e)
+		if err != nil || l.Workspace != name || l.Writer == "" || l.N < 1 {
+			c.broken(Break{Workspace: name, Log: ChainLog, Sequence: e.Seq, What: ForeignLink, Detail: "the entry is no link of this workspace"})
+			continue
+		}
+		c.link(name, l, hash)
+		if err := r.link(ctx, l); err != nil {
+			return err
+		}
+	}
+	return r.end(ctx)
+}
+
+// link checks a link against the chain of its writer, and what it tells of others.
+func (c *checker) link(workspace string, l Link, hash Digest) {
+	at := place{workspace, l.Writer}
+	w := c.writers[at]
+	if w == nil {
+		w = &followed{bad: map[int64]bool{}}
+		c.writers[at] = w
+	}
+	say := func(n int64, what, detail string, args ...any) {
+		if !w.bad[n] {
+			w.bad[n] = true
+			c.broken(Break{Workspace: workspace, Log: ChainLog, Writer: l.Writer, Sequence: n, What: what, Detail: fmt.Sprintf(detail, args...)})
+		}
+	}
+	last := int64(len(w.hashes))
+	switch {
+	case l.N <= last:
+		say(l.N, ForeignLink, "the chain of this writer has link %d twice", l.N)
+		return
+	case l.N > last+1:
+		say(last+1, MissingLink, "link %d of this writer comes after link %d", l.N, last)
+		for int64(len(w.hashes)) < l.N-1 {
+			w.hashes = append(w.hashes, Digest{})
+			w.bad[int64(len(w.hashes))] = true
+		}
+	case l.N == 1 && l.Prev != nil:
+		say(1, BrokenLink, "the first link of a writer follows none")
+	case l.N > 1 && (l.Prev == nil || *l.Prev != w.hashes[last-1]):
+		say(last, BrokenLink, "link %d does not follow it", l.N)
+	}
+	w.hashes = append(w.hashes, hash)
+	w.last = l.At
+	for _, h := range l.Heads {
+		who := fmt.Sprintf("link %d of %s", l.N, l.Writer)
+		if h.Workspace != "" && h.Workspace != workspace {
+			c.told = append(c.told, telling{h, who + " in " + workspace})
+			continue
+		}
+		h.Workspace = workspace
+		c.witness(telling{h, who})
+	}
+	for _, d := range l.Lost {
+		c.broken(Break{Workspace: workspace, Log: c.log, Writer: l.Writer, Sequence: l.N, What: MissingRecord,
+			Detail: fmt.Sprintf("the writer committed a record whose bytes have the SHA-256 %s, and did not find it in the log", d)})
+	}
+}
+
+// witness holds a head against the chain it is of.
+func (c *checker) witness(t telling) {
+	h := t.head
+	w := c.writers[place{h.Workspace, h.Writer}]
+	say := func(what string) {
+		if w != nil {
+			if w.bad[h.N] {
+				return
+			}
+			w.bad[h.N] = true
+		}
+		c.broken(Break{Workspace: h.Workspace, Log: ChainLog, Writer: h.Writer, Sequence: h.N, What: what, Detail: t.who + " tells of it"})
+	}
+	switch {
+	case w == nil || int64(len(w.hashes)) < h.N:
+		say(MissingLink)
+	case w.hashes[h.N-1] != h.Hash:
+		say(BrokenLink)
+	default:
+		w.seen = max(w.seen, h.N)
+	}
+}
+
+// heads are the last link of each workspace, and those that no other chain tells of.
+func (c *checker) heads() []string {
+	last := map[string]*followed{}
+	for at, w := range c.writers {
+		if l := last[at.workspace]; l == nil || l.last.Before(w.last) {
+			last[at.workspace] = w
+		}
+	}
+	list := []string{}
+	for at, w := range c.writers {
+		if n := int64(len(w.hashes)); w.seen < n || w == last[at.workspace] {
+			list = append(list, Head{Workspace: at.workspace, Writer: at.writer, N: n, Hash: w.hashes[n-1]}.String())
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// rank puts links before records.
+func rank(b Break) int {
+	if b.Log == ChainLog {
+		return 0
+	}
+	return 1
+}
+
+// finish holds the chains against the heads that came from elsewhere.
+func (c *checker) finish(heads []telling, checked ...string) Report {
+	witness := func(list []telling) {
+		for _, t := range list {
+			if slices.Contains(checked, t.head.Workspace) {
+				c.witness(t)
+			}
+		}
+	}
+	witness(c.told)
+	told := c.heads()
+	witness(heads)
+	r := &c.report
+	// What a link says about records means nothing where the link itself is not what
+	// it was.
+	r.Broken = slices.DeleteFunc(r.Broken, func(b Break) bool {
+		w := c.writers[place{b.Workspace, b.Writer}]
+		return b.link > 0 && w != nil && w.bad[b.link]
+	})
+	slices.SortStableFunc(r.Broken, func(a, b Break) int { return rank(a) - rank(b) })
+	if len(r.Broken) > 0 {
+		r.BrokenAt = r.Broken[0].Sequence
+	}
+	r.Writers, r.Heads = []Writes{}, told
+	for at, w := range c.writers {
+		n := int64(len(w.hashes))
+		r.Writers = append(r.Writers, Writes{Workspace: at.workspace, Writer: at.writer, Links: n, LastAt: w.last, Witnessed: w.seen == n})
+	}
+	slices.SortFunc(r.Writers, func(a, b Writes) int {
+		return cmp.Or(a.LastAt.Compare(b.LastAt), cmp.Compare(a.Workspace, b.Workspace), cmp.Compare(a.Writer, b.Writer))
+	})
+	r.WriterCount = len(r.Writers)
+	r.Writers = r.Writers[max(0, r.WriterCount-maxWriters):]
+	r.Valid = len(r.Broken) == 0
+	return *r
+}
+
+// reading goes through the records of a workspace beside its links.
+type reading struct {
+	c         *checker
+	workspace string
+	next      func() (store.Entry, error, bool)
+	stop      func()
+	done      bool
+	last      int64           // the newest that was read
+	near      map[int64]*line // the last ones that were read
+	missing   [][2]int64
+	covered   int64
+	removed   int64
+}
+
+type line struct {
+	digest  Digest
+	covered bool
+}
+
+func newReading(c *checker, workspace string) *reading {
+	r := &reading{c: c, workspace: workspace, near: map[int64]*line{}, stop: func() {}}
+	return r
+}
+
+// step reads one more record.
+func (r *reading) step(ctx context.Context) error {
+	if r.next == nil {
+		r.next, r.stop = iter.Pull2(r.c.source.records(ctx, r.workspace, 0))
+	}
+	e, err, ok := r.next()
+	if !ok {
+		r.done = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if e.Seq > r.last+1 {
+		r.missing = append(r.missing, [2]int64{r.last + 1, e.Seq - 1})
+	}
+	r.last = e.Seq
+	r.near[e.Seq] = &line{digest: entryDigest(e)}
+	if old := e.Seq - window; r.near[old] != nil {
+		r.leave(old)
+	}
+	return nil
+}
+
+// leave forgets a record that no link needs any more.
+func (r *reading) leave(seq int64) {
+	if l := r.near[seq]; !l.covered {
+		if seq > r.covered {
+			r.c.report.Unsealed++
+		} else {
+			r.c.broken(Break{Workspace: r.workspace, Log: r.c.log, Sequence: seq, What: InsertedRecord, Detail: "no link covers it"})
+		}
+	}
+	delete(r.near, seq)
+}
+
+// link holds the records against a link.
+func (r *reading) link(ctx context.Context, l Link) error {
+	r.removed = max(r.removed, l.Removed)
+	if l.From < 1 || len(l.Records) == 0 {
+		return nil
+	}
+	to := l.From + int64(len(l.Records)) - 1
+	for !r.done && r.last < to {
+		if err := r.step(ctx); err != nil {
+			return err
+		}
+	}
+	r.covered = max(r.covered, to)
+	for i, want := range l.Records {
+		seq := l.From + int64(i)
+		at := r.near[seq]
+		if at == nil && seq <= r.last-window {
+			var err error
+			if at, err = r.again(ctx, seq); err != nil {
+				return err
+			}
+		}
+		switch {
+		case at == nil: // it is among the missing
+		case at.digest != want:
+			at.covered = true
+			r.c.broken(Break{Workspace: r.workspace, Log: r.c.log, Writer: l.Writer, Sequence: seq, What: BrokenRecord, link: l.N,
+				Detail: fmt.Sprintf("it is not what link %d sealed", l.N)})
+		default:
+			if !at.covered {
+				at.covered = true
+				r.c.report.Entries++
+			}
+		}
+	}
+	return nil
+}
+
+// again reads a record that was left behind.
+func (r *reading) again(ctx context.Context, seq int64) (*line, error) {
+	for e, err := range r.c.source.records(ctx, r.workspace, seq-1) {
+		if err != nil || e.Seq != seq {
+			return nil, err
+		}
+		return &line{digest: entryDigest(e), covered: true}, nil
+	}
+	return nil, nil
+}
+
+// end reads the rest, and names what is not there.
+func (r *reading) end(ctx context.Context) error {
+	for !r.done {
+		if err := r.step(ctx); err != nil {
+			return err
+		}
+	}
+	if r.covered > r.last {
+		r.missing = append(r.missing, [2]int64{r.last + 1, r.covered})
+	}
+	for seq := max(r.last-window, 0); seq <= r.last; seq++ {
+		if r.near[seq] != nil {
+			r.leave(seq)
+		}
+	}
+	if r.workspace != store.System || len(r.c.writers) == 0 {
+		r.c.report.Removed = r.removed
+	}
+	for _, m := range r.missing {
+		if from := max(m[0], r.removed+1); from <= m[1] {
+			r.c.broken(Break{Workspace: r.workspace, Log: r.c.log, Sequence: from, What: MissingRecord, Detail: fmt.Sprintf("the log has no entries %d to %d", from, m[1])})
+		}
+	}
+	return nil
+}
