@@ -38,6 +38,7 @@ type machine struct {
 	engine  *watchedEngine
 	ws      string
 	decider *verdicts
+	rules   governance.Decider // in the place of decider, where it is not nil
 	desks   [2]*governance.Desk
 	offset  *atomic.Int64
 	model   *deskModel
@@ -47,7 +48,11 @@ type machine struct {
 }
 
 func (m *machine) newDesk() *governance.Desk {
-	return governance.NewDesk(m.engine, m.decider, governance.DeskOptions{ConfirmExpires: confirmLife, Replay: machineReplay, Await: time.Nanosecond})
+	judge := m.rules
+	if judge == nil {
+		judge = m.decider
+	}
+	return governance.NewDesk(m.engine, judge, governance.DeskOptions{ConfirmExpires: confirmLife, Replay: machineReplay, Await: time.Nanosecond})
 }
 
 func (m *machine) desk() *governance.Desk {

@@ -33,10 +33,21 @@ type deskModel struct {
 	policy map[string]governance.Verdict
 	holds  []*modelHold
 	may    map[string]bool // call ids that somebody or some policy let go
+	// judge stands in the place of policy where verdicts depend on what went before:
+	// on what was let go, and what the holds keep back but for those it excepts.
+	judge func(turn []modelItem, except func(*modelHold) bool) []governance.Verdict
+	gone  []modelGone
+}
+
+// modelGone is a call that was let go.
+type modelGone struct {
+	item modelItem
+	at   time.Duration
 }
 
 type modelHold struct {
 	id, place, transcript string
+	print                 string // the transcript that the calls were proposed after
 	state                 governance.State
 	items                 []modelItem
 	expires, closed       time.Duration
@@ -52,6 +63,8 @@ type modelItem struct {
 	answer     string // the words of governance.Answer…
 	escalation string // "", "pending", or how it was resolved by the reviewer
 	life       time.Duration
+	customer   string
+	amount     int64
 }
 
 func newDeskModel() *deskModel {
@@ -112,10 +125,11 @@ func (m *deskModel) sweep() {
 }
 
 func (m *deskModel) ask(calls []modelItem, place, transcript string) (free []string, claimed bool, hold *modelHold) {
-	h := &modelHold{place: place, transcript: transcript, state: governance.StateHeld, question: -1}
+	h := &modelHold{place: place, transcript: transcript, print: transcript, state: governance.StateHeld, question: -1}
 	waits := false
-	for _, c := range calls {
-		c.verdict, c.life = m.policy[c.tool], life(m.policy[c.tool])
+	verdicts := m.verdicts(calls, func(other *modelHold) bool { return other.print == transcript })
+	for i, c := range calls {
+		c.verdict, c.life = verdicts[i], life(verdicts[i])
 		switch c.verdict {
 		case governance.Confirm, governance.Escalate:
 			waits = true
@@ -133,7 +147,7 @@ func (m *deskModel) ask(calls []modelItem, place, transcript string) (free []str
 	if !waits {
 		for _, it := range h.items {
 			free = append(free, it.id)
-			m.may[it.id] = true
+			m.letGo(it)
 		}
 		return free, false, nil
 	}
@@ -224,14 +238,39 @@ func (m *deskModel) prolong(h *modelHold) {
 	}
 }
 
+// verdicts are what the policies say of calls.
+func (m *deskModel) verdicts(calls []modelItem, except func(*modelHold) bool) []governance.Verdict {
+	if m.judge != nil {
+		return m.judge(calls, except)
+	}
+	var list []governance.Verdict
+	for _, c := range calls {
+		list = append(list, m.policy[c.tool])
+	}
+	return list
+}
+
+func (m *deskModel) letGo(it modelItem) {
+	m.may[it.id] = true
+	m.gone = append(m.gone, modelGone{it, m.now})
+}
+
 func (m *deskModel) release(h *modelHold, a governance.Answer) modelOutcome {
+	var going []modelItem
+	for _, it := range h.items {
+		if it.goes() {
+			going = append(going, it)
+		}
+	}
+	verdicts := m.verdicts(going, func(other *modelHold) bool { return other == h })
 	for i := range h.items {
 		it := &h.items[i]
 		if !it.goes() {
 			continue
 		}
+		today := verdicts[0]
+		verdicts = verdicts[1:]
 		lifts := map[string]governance.Verdict{"yes": governance.Confirm, "approve": it.verdict, "along": governance.Allow}[it.answer]
-		today := m.policy[it.tool]
 		if today <= lifts && today != governance.Clarify {
 			continue
 		}
@@ -257,8 +296,10 @@ func (m *deskModel) release(h *modelHold, a governance.Answer) modelOutcome {
 	}
 	m.end(h, governance.StateReleased)
 	h.said, h.key = said(a), a.Key
-	for _, id := range h.released() {
-		m.may[id] = true
+	for _, it := range h.items {
+		if it.goes() {
+			m.letGo(it)
+		}
 	}
 	return modelOutcome{result: governance.ResultReleased, calls: h.released()}
 }
