@@ -24,7 +24,7 @@ rules:
     message: "That is the limit for today"
 `
 
-func refundOf(id, order string, amount float64) scripted.Call {
+func refundOfOrder(id, order string, amount float64) scripted.Call {
 	return refund(id, fmt.Sprintf(`{"order_id":%q,"amount":%v}`, order, amount))
 }
 
@@ -38,28 +38,28 @@ func TestALimitHoldsOverTheDayAndEndsWithIt(t *testing.T) {
 			c.forward(map[bool]time.Duration{true: 1000 * time.Hour}[stream])
 			ask := newChat("Refund it").streaming(stream)
 			for i := range 2 {
-				call := refundOf(fmt.Sprint("call_", i), order, 10)
+				call := refundOfOrder(fmt.Sprint("call_", i), order, 10)
 				model.Next(turnOf(stream, "", call))
 				p.post(ask.body()).read(t).released(t, call)
 			}
-			model.Next(turnOf(stream, "", refundOf("call_3", order, 10)))
+			model.Next(turnOf(stream, "", refundOfOrder("call_3", order, 10)))
 			third := p.post(ask.body()).read(t)
 			third.silent(t)
 			require.Contains(t, third.text, "That is the limit for today")
 			require.Equal(t, "blocked", third.gate)
 
 			// Another order is not concerned, until the sum is.
-			call := refundOf("call_4", order+"x", 900)
+			call := refundOfOrder("call_4", order+"x", 900)
 			model.Next(turnOf(stream, "", call))
 			p.post(ask.body()).read(t).released(t, call)
-			call = refundOf("call_5", order+"y", 80.01)
+			call = refundOfOrder("call_5", order+"y", 80.01)
 			model.Next(turnOf(stream, "", call))
 			held := p.post(ask.body()).read(t)
 			held.held(t, "process_refund")
 			p.post(ask.say(held.text, "yes").body()).read(t).released(t, call)
 
 			c.forward(24 * time.Hour)
-			call = refundOf("call_6", order, 1000)
+			call = refundOfOrder("call_6", order, 1000)
 			model.Next(turnOf(stream, "", call))
 			p.post(ask.body()).read(t).released(t, call)
 		})
@@ -70,7 +70,7 @@ func TestALimitHoldsOverTheDayAndEndsWithIt(t *testing.T) {
 func TestRequestsThatRaceToALimitStopAtIt(t *testing.T) {
 	onBothStores(t, func(t *testing.T, storeURL string) {
 		model := scripted.New(t)
-		model.Otherwise(turnOf(false, "", refundOf("call_1", "456", 1)))
+		model.Otherwise(turnOf(false, "", refundOfOrder("call_1", "456", 1)))
 		policy := `{name: Limits, rules: [{id: ten, tools: [process_refund], condition: "Ten a day", when: [{if: 'count("process_refund", "24h") > 10', effect: block}]}]}`
 		replicas := []*proxyUnderTest{start(t, setup{policy: policy, store: storeURL, backend: model.URL()})}
 		if storeURL[:5] == "redis" {
@@ -136,7 +136,7 @@ func TestAMissingResultIsAskedForAndThenReads(t *testing.T) {
 		bothWays(t, func(t *testing.T, stream bool) {
 			p, model := startScripted(t, setup{policy: notShipped, store: storeURL})
 			ask := newChat("Refund order 456").streaming(stream)
-			call := refundOf("call_r", "456", 10)
+			call := refundOfOrder("call_r", "456", 10)
 			refuse := func(c *talk, words string) seen {
 				t.Helper()
 				model.Next(turnOf(stream, "", call))
