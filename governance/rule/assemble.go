@@ -31,12 +31,19 @@ func (c *compiler) rule(clauses []*clause, leading *terms) Result {
 	if first := clauses[0]; first.shadow && len(clauses) > 1 && len(first.subject) == 0 && len(first.conditions.list) == 0 && first.only == nil && first.exceptions == nil {
 		clauses, mode = clauses[1:], governance.Shadow // "Log only: …"
 	}
+	c.ellipses(clauses)
 	patterns, tools := c.scope(clauses, leading)
 	zone := c.onlyZone(clauses, leading)
 	var outcomes []outcome
 	var unless condition
 	alone := len(clauses) == 1
 	for i, k := range clauses {
+		if k.dangling.to > 0 {
+			c.hinted(k.dangling, needsWindow)
+		}
+		if i > 0 && k.bare() {
+			c.problem("What is %q said of? Name the calls.", c.text(k.place))
+		}
 		if k.shadow {
 			if mode = governance.Shadow; !alone {
 				c.problem("%q is said of a part of the rule only. Write a rule of its own for it.", c.text(k.effectAt))
@@ -131,7 +138,7 @@ func (c *compiler) outcome(b *binding, k *clause, conditions, only *terms) outco
 	if k.effect == governance.Allow && len(conditions.list) == 1 && c.limits(&conditions.list[0]) {
 		// "allow at most 3 refunds a day": the fourth is hardly left to the profile
 		const profile = "what the profile says"
-		text := fmt.Sprintf("What should happen to more than %q?", c.text(conditions.list[0].place))
+		text := fmt.Sprintf("What should happen to calls beyond %q?", c.text(conditions.list[0].place))
 		verdicts := map[string]governance.Verdict{"block": governance.Block, "ask the requester": governance.Confirm, "escalate to a reviewer": governance.Escalate}
 		if chosen := c.ask("rest", conditions.list[0].place, text, "block", "ask the requester", "escalate to a reviewer", profile); chosen != profile {
 			return outcome{when: negate(made.when), effect: verdicts[chosen]}
@@ -154,4 +161,9 @@ func (c *compiler) limits(t *term) bool {
 func (c *compiler) askEffect(k *clause) governance.Verdict {
 	verdicts := map[string]governance.Verdict{"ask the requester": governance.Confirm, "escalate to a reviewer": governance.Escalate, "block": governance.Block, "allow": governance.Allow}
 	return verdicts[c.ask("effect", k.place, "What should happen then?", "ask the requester", "escalate to a reviewer", "block", "allow")]
+}
+
+// bare: the clause says an effect, and of nothing.
+func (k *clause) bare() bool {
+	return !k.otherwise && len(k.subject) == 0 && len(k.conditions.list) == 0 && k.only == nil && k.exceptions == nil && !k.any
 }

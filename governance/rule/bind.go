@@ -33,7 +33,7 @@ func (b *binding) bind(t *terms) condition {
 			conditions[last], places[last].to = made, one.place.to
 			continue
 		}
-		if i > 0 && t.joins[i] == "and" && one.item.timed() && t.list[i-1].item.timed() {
+		if i > 0 && one.item.timed() && t.list[i-1].item.timed() && (t.joins[i] == "and" || t.joins[i] == "" && one.item.sameTime(t.list[i-1].item)) {
 			place := span{places[last].from, one.place.to}
 			if b.ask("times", place, fmt.Sprintf("%q: should both times hold, or is one of them enough?", b.text(place)), "both", "one is enough") == "both" {
 				made = both(conditions[last], made)
@@ -47,6 +47,9 @@ func (b *binding) bind(t *terms) condition {
 	}
 	return b.join(&terms{list: t.list, joins: joins}, conditions, places)
 }
+
+// sameTime: both say an hour, or both a day, so that hardly both can hold.
+func (i *item) sameTime(o *item) bool { return (i.Hours == nil) == (o.Hours == nil) }
 
 func (i *item) timed() bool { return i.Hours != nil || i.Days != nil }
 

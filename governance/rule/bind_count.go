@@ -18,7 +18,9 @@ func (b *binding) metered(one term) condition {
 	case p.Least != nil && p.LeastOp != "":
 		made.op, amount = p.LeastOp, p.Least
 	case p.Least != nil:
-		made.op, amount = "<=", p.Least
+		if made.op, amount = "<=", p.Least; one.beyond {
+			made.op = ">"
+		}
 	}
 	tools := b.meteredTools(one)
 	switch {
@@ -39,7 +41,7 @@ func (b *binding) metered(one term) condition {
 	if made.argument == "" && strings.Contains(made.value, ".") || !exact(made.value) {
 		b.notUnderstood(one.place)
 	}
-	made.tools = b.meterPatterns(one, tools)
+	made.tools, made.others = b.meterPatterns(one, tools), !slices.Equal(tools, b.tools)
 	b.alone(one)
 	return made
 }

@@ -16,10 +16,14 @@ func (b *binding) compare(one term) condition {
 		}
 		return both(low, high, b.currencyOf(one, low, p.Low))
 	case p.Least != nil:
-		if p.LeastOp == "" {
+		op := p.LeastOp
+		if op == "" && one.least {
+			op = "<=" // "limit refunds to $100"
+		}
+		if op == "" {
 			b.notUnderstood(one.place) // "refunds of $100": which side?
 		}
-		made := b.limit(one, p.LeastOp, p.Least)
+		made := b.limit(one, op, p.Least)
 		return both(made, b.currencyOf(one, made, p.Least))
 	}
 	made := b.limit(one, p.Op, p.Value)

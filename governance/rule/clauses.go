@@ -25,6 +25,8 @@ type clause struct {
 	rest       *clause     // what happens to the rest of "only", where it is said
 	ruled      bool        // "may" was just read: what follows says what may be done
 	unapproved *unapproved // "without approval", "unless a manager approves"
+	chosen     []*tool     // what the subject and what is counted mean together
+	dangling   span        // "per customer", with nothing that is counted
 	place      span
 }
 
@@ -145,8 +147,8 @@ func (c *compiler) segment(items []*item, elliptic bool) *clause {
 	if r.join != "" {
 		c.notUnderstood(r.joinAt)
 	}
-	if r.total.to > 0 || len(r.per) > 0 {
-		c.hinted(k.place, needsWindow)
+	if r.total.to > 0 || len(r.per) > 0 || r.limit {
+		k.dangling = k.place
 	}
 	c.settle(k)
 	return k
@@ -156,7 +158,7 @@ func (c *compiler) segment(items []*item, elliptic bool) *clause {
 func (c *compiler) settle(k *clause) {
 	// "no more than 3 refunds a day": only that many
 	if k.effect == 0 && !k.shadow && k.only == nil && len(k.conditions.list) > 0 && !k.otherwise {
-		if last := &k.conditions.list[len(k.conditions.list)-1]; last.window != "" && last.upper() {
+		if last := &k.conditions.list[len(k.conditions.list)-1]; last.window != "" && last.upper() || last.least {
 			k.only = &terms{}
 			k.only.add(*last, "")
 			k.conditions.list = k.conditions.list[:len(k.conditions.list)-1]
@@ -174,7 +176,8 @@ func (c *compiler) settle(k *clause) {
 		c.owned(k, p)
 	case k.effect == governance.Allow && k.only == nil && p.Approver == nil && p.ByWhom == nil && p.Whose == nil && p.By == nil && !c.isUnless(place):
 		// "allowed without approval"
-	case k.effect == 0 && k.only != nil:
+	case k.only != nil && (k.effect == 0 || k.effect == governance.Allow):
+		// "only admins may delete without approval": the others need it
 		k.rest = &clause{}
 		c.owned(k.rest, p)
 	case k.effect == 0 && !k.shadow:

@@ -191,10 +191,24 @@ type not struct{ inner condition }
 
 func (c not) cel() string { return "!" + tight(c.inner, true) }
 func (c not) english() string {
+	switch inner := c.inner.(type) {
+	case some:
+		return combineWords(denied(inner), " and ")
+	case all:
+		return combineWords(denied(inner), " or ")
+	}
 	if d, ok := c.inner.(denial); ok {
 		return d.deny()
 	}
 	return "it is not so that " + tightWords(c.inner)
+}
+
+func denied(list []condition) []condition {
+	out := make([]condition, len(list))
+	for i, c := range list {
+		out[i] = negate(c)
+	}
+	return out
 }
 
 type all []condition
@@ -248,7 +262,12 @@ func tight(c condition, negated bool) string {
 }
 
 func tightWords(c condition) string {
-	switch c.(type) {
+	switch c := c.(type) {
+	case not:
+		switch c.inner.(type) {
+		case all, some, fromTool:
+			return "(" + c.english() + ")"
+		}
 	case all, some:
 		return "(" + c.english() + ")"
 	}

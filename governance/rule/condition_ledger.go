@@ -39,6 +39,7 @@ type metered struct {
 	argument string   // what is summed, "" to count calls
 	window   string
 	by       []by
+	others   bool // the judged call is none of them
 	op       string
 	value    string
 }
@@ -72,7 +73,7 @@ func (c metered) english() string {
 	for _, one := range c.by {
 		b.WriteString(" " + one.english())
 	}
-	b.WriteString(" in the last " + windowWords(c.window) + ", this call included, is " + compareWords[c.op] + " " + c.value)
+	b.WriteString(" in the last " + windowWords(c.window) + map[bool]string{false: ", this call included,", true: ""}[c.others] + " is " + compareWords[c.op] + " " + c.value)
 	return b.String()
 }
 
@@ -108,7 +109,7 @@ func (c fromTool) deny() string {
 	if c.each {
 		return "nothing in " + c.argument + " comes from the result of " + c.source() + " without standing in the requester's own words"
 	}
-	return c.argument + " does not come from the result of " + c.source() + ", or stands in the requester's own words"
+	return c.argument + " does not come from the result of " + c.source() + " or stands in the requester's own words"
 }
 
 func (c fromTool) left(some string) string {

@@ -34,6 +34,7 @@ type item struct {
 	Per        *perPhrase        `parser:"| @@"`
 	Times      bool              `parser:"| @Times"`
 	Total      bool              `parser:"| @Total"`
+	Limit      bool              `parser:"| @Limit"`
 	Compare    *comparePhrase    `parser:"| @@"`
 	Hours      *hoursPhrase      `parser:"| @@"`
 	Days       *daysPhrase       `parser:"| @@"`

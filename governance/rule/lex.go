@@ -81,6 +81,8 @@ var domainPattern = regexp.MustCompile(`^@?(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)
 
 var wordPattern = regexp.MustCompile(`^[\p{L}\p{N}_*][\p{L}\p{N}_.:/*-]*`)
 
+var spacedDigits = regexp.MustCompile(`^(?:[ \x{a0}\x{202f}]+[0-9]+)+`)
+
 // numberLike is as much of a number that is none as is shown.
 var numberLike = regexp.MustCompile(`^(?:[\p{L}\p{N}]+(?:[.,:][\p{L}\p{N}]+)*)?`)
 
@@ -220,6 +222,10 @@ func (s *scanner) number(rest string) {
 		s.reject(len(numberLike.FindString(rest)))
 		return
 	}
+	if apart := spacedDigits.FindString(rest[len(written):]); apart != "" {
+		s.reject(len(written) + len(apart)) // "1 000" is no number that everybody reads alike
+		return
+	}
 	if sign, size := utf8.DecodeRuneInString(rest[len(written):]); currencySigns[sign] != "" && !startsNumber(rest[len(written)+size:]) {
 		s.emit("Money", currencySigns[sign]+" "+value, len(written)+size)
 		return
@@ -254,18 +260,23 @@ func (s *scanner) word(rest string, size int) {
 		e, length = s.special(whole)
 	}
 	if length > 0 {
-		class := e.class
+		class, value := e.class, e.value
 		if class == "Unit" {
 			if s.unitBefore(e, length) {
 				return
 			}
 			class = "Currency" // without a figure before it
 		}
+		if class == "Suffix" && strings.HasPrefix(s.plain[s.at:], "or ") && startsAmount(s.text[s.at+length:]) {
+			class, value, length = "Or", "", 2 // "under $50 or over $500"
+		}
+		if class == "CompareTimes" && s.plain[s.at:s.at+length] == "only once" && !s.countsAt(s.at+length) {
+			class, value, length = "Only", "", len("only") // "only once the identity was checked"
+		}
 		if number := smallNumbers[s.plain[s.at:s.at+length]]; class == "Number" {
 			s.emit("Figure", number, length)
 			return
 		}
-		value := e.value
 		if value == "" {
 			value = s.plain[s.at : s.at+length]
 		}
@@ -405,6 +416,23 @@ func wordLength(text string) int {
 		}
 	}
 	return len(text)
+}
+
+// countsAt: how far back is counted stands there.
+func (s *scanner) countsAt(at int) bool {
+	rest := strings.TrimLeft(s.plain[at:], " ")
+	e, _ := s.phrase(len(s.plain) - len(rest))
+	return e.class == "Per" || windowPattern.MatchString(rest)
+}
+
+// startsAmount: a figure comes next, with or without a currency.
+func startsAmount(text string) bool {
+	text = strings.TrimLeft(text, " ")
+	r, size := utf8.DecodeRuneInString(text)
+	if currencySigns[r] != "" {
+		text = strings.TrimLeft(text[size:], " ")
+	}
+	return startsNumber(text)
 }
 
 func startsNumber(text string) bool { return text != "" && text[0] >= '0' && text[0] <= '9' }

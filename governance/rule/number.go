@@ -22,6 +22,9 @@ func readFigure(text string) (value, written string) {
 	if m == nil || moreDigits.MatchString(text[len(m[0]):]) {
 		return "", ""
 	}
+	if len(m[2]) == 4 && len(m[1]) <= 3 && m[1] != "0" {
+		return "", "" // €1.000 is a thousand to some, one to others
+	}
 	n, ok := new(big.Rat).SetString(strings.ReplaceAll(m[1], ",", "") + m[2])
 	if !ok {
 		return "", ""

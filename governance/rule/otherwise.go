@@ -63,6 +63,10 @@ func (c *compiler) overlap(clauses []*clause, outcomes []outcome) {
 			if other.effect == governance.Allow || disjoint(outcomes[i].when, other.when) {
 				continue
 			}
+			if within(outcomes[i].when, other.when) {
+				outcomes[i].first = true // "up to $100 allow, up to $500 ask first"
+				continue
+			}
 			place := clauses[min(i, len(clauses)-1)].place
 			question := fmt.Sprintf("A call may fit both %q and %q: which counts then?", englishOf(outcomes[i]), englishOf(outcomes[j]))
 			const allowance, stricter = "it is allowed", "the stricter one"
@@ -70,6 +74,17 @@ func (c *compiler) overlap(clauses []*clause, outcomes []outcome) {
 			break
 		}
 	}
+}
+
+// within: both are limits of one argument from the same side, and all that meets
+// the first meets the second.
+func within(a, b condition) bool {
+	x, ok := a.(compare)
+	y, also := b.(compare)
+	if !ok || !also || x.argument != y.argument || x.size != y.size || x.op[0] != y.op[0] {
+		return false
+	}
+	return x.op[0] == '<' && less(x.value, y.value) || x.op[0] == '>' && less(y.value, x.value)
 }
 
 func englishOf(o outcome) string {
@@ -95,8 +110,13 @@ func disjoint(a, b condition) bool {
 }
 
 func conjuncts(c condition) []condition {
-	if list, ok := c.(all); ok {
-		return list
+	switch c := c.(type) {
+	case all:
+		return c
+	case not:
+		if list, ok := c.inner.(some); ok {
+			return denied(list)
+		}
 	}
 	return []condition{c}
 }

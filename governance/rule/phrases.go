@@ -21,6 +21,10 @@ func (r *segmentReader) phrases() {
 	}
 	run := r.items[start:r.at]
 	if len(run) == 0 {
+		if next := r.peek(0); marker.After && next.Compare != nil {
+			r.after = true // "after 3 refunds per day"
+			return
+		}
 		if next := r.peek(0); marker.With && (next.Compare != nil || next.Role != nil || next.Text != nil) {
 			return // "with more than 5 items", "when the requester is …"
 		}
@@ -33,6 +37,17 @@ func (r *segmentReader) phrases() {
 	switch {
 	case marker.After, marker.Before:
 		r.order(marker, run, whole)
+	case r.join != "" && r.orderBefore() && (noName(run) || len(run) == 1) && len(r.matchAmong(whole, r.known.all()).all()) > 0 && !next.valued() && next.Origin == nil && !next.Was && !next.WasNot:
+		// "only after get_order and verify_identity"
+		before := r.into.list[len(r.into.list)-1]
+		for r.peek(0).Called {
+			r.at++
+		}
+		r.add(term{item: before.item, place: whole, tool: whole, negative: before.negative})
+	case (next.And || next.Or) && r.calledAhead():
+		called := r.calledItem()
+		r.subject(run[:len(run)-1])
+		r.add(term{item: called, place: last, tool: last})
 	case (next.Was || next.WasNot) && r.peek(1).word():
 		// "the order was looked up first"
 		verb := r.peek(1).place()
@@ -43,7 +58,9 @@ func (r *segmentReader) phrases() {
 		r.subject(run[:len(run)-1])
 		r.add(term{item: next, place: span{last.from, verb.to}, tool: span{last.from, verb.to}, noun: last, negative: next.WasNot})
 	case next.Called || next.NotCalled:
-		r.at++
+		if r.at++; r.peek(0).Called {
+			r.at++
+		}
 		tool, noun := last, span{}
 		if run[len(run)-1].Tool == "" && noName(run) {
 			if tool = whole; len(run) > 1 {
@@ -190,6 +207,9 @@ func (r *segmentReader) subject(run []*item) {
 	}
 	whole := span{run[0].place().from, run[len(run)-1].place().to}
 	if r.into == r.clause.exceptions {
+		if next := r.peek(0); (next.valued() || next.With || next.timed()) && r.saysSubject(whole) {
+			return // "refunds need approval except refunds under $20"
+		}
 		r.add(term{item: &item{}, place: whole, tool: whole})
 		return
 	}
@@ -244,4 +264,33 @@ func (r *segmentReader) enumTail(s span) bool {
 	return slices.ContainsFunc(r.scoped, func(t *tool) bool {
 		return len(r.named(t, name, func(a *argument) bool { return a.value(value) != "" })) > 0
 	})
+}
+
+// saysSubject: the words are those of the clause's subject again.
+func (r *segmentReader) saysSubject(s span) bool {
+	return slices.ContainsFunc(r.clause.subject, func(o span) bool { return slices.Equal(r.stems(o), r.stems(s)) })
+}
+
+// orderBefore: the condition before is about what was called.
+func (r *segmentReader) orderBefore() bool {
+	if len(r.into.list) == 0 {
+		return false
+	}
+	before := &r.into.list[len(r.into.list)-1]
+	return !before.tool.empty() && !before.item.named()
+}
+
+// calledAhead: only names of tools come before "were called".
+func (r *segmentReader) calledAhead() bool { return r.calledItem() != nil }
+
+func (r *segmentReader) calledItem() *item {
+	for _, it := range r.items[r.at:] {
+		switch {
+		case it.Called:
+			return it
+		case it.Tool == "" && !it.And && !it.Or:
+			return nil
+		}
+	}
+	return nil
 }

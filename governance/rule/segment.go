@@ -22,6 +22,8 @@ type segmentReader struct {
 	subjectJoin bool
 	per         []*item // said before what is counted
 	total       span    // "in total", said before what is summed
+	limit       bool    // "limit": the number that comes is the most there may be
+	after       bool    // "after": the number that comes is the last that is let go
 }
 
 func (r *segmentReader) peek(n int) *item {
@@ -86,17 +88,22 @@ func (r *segmentReader) step() {
 		}
 	case it.Was && r.at < len(r.items):
 		// "when the amount was over $100"
-	case it.Per != nil && r.at < len(r.items):
+	case it.Limit:
+		r.limit = true
+	case it.Per != nil:
 		r.per = append(r.per, it)
 	case it.Total && r.at < len(r.items):
 		r.total = it.place()
 	case it.Window != "":
 		r.hinted(it.place(), "a time stands behind what is counted or summed, as in \"more than 3 refunds per day\"")
-	case it.Called, it.NotCalled, it.May, it.Was, it.WasNot, it.Times, it.Total, it.Per != nil:
+	case it.Called, it.NotCalled, it.May, it.Was, it.WasNot, it.Times, it.Total:
 		r.notUnderstood(it.place())
 	case it.Compare != nil:
 		r.at--
 		r.compared(span{})
+	case it.Origin != nil && r.join != "" && len(r.into.list) > 0 && r.into.list[len(r.into.list)-1].item.Origin != nil:
+		// "only to addresses the user gave or that came from a tool result"
+		r.add(term{item: it, place: it.place(), argument: r.into.list[len(r.into.list)-1].argument})
 	default:
 		r.add(term{item: it, place: it.place()})
 	}
@@ -179,7 +186,10 @@ func (r *segmentReader) finish(t term, start int) {
 		t.place.to = r.items[r.at-1].place().to
 	}
 	bare := p.Least != nil && p.LeastOp == ""
-	t.least = bare && t.window != "" && r.into == r.clause.only
+	t.least = bare && (t.window != "" && r.into == r.clause.only || r.limit)
+	if t.beyond = bare && r.after && t.window != ""; r.after && !t.beyond {
+		r.notUnderstood(t.place)
+	}
 	switch {
 	case t.window == "" && !t.counted.empty() && p.bare() && t.argument.empty() && !r.namesArgument(t.counted) && len(r.matchAmong(t.counted, r.known.all()).all()) > 0:
 		if next := r.peek(0); next.valued() || next.With || next.Origin != nil {
@@ -188,16 +198,32 @@ func (r *segmentReader) finish(t term, start int) {
 		r.hinted(t.place, needsWindow)
 	case t.window == "" && (t.times || t.total || len(t.per) > 0 || p.Often != ""):
 		r.hinted(t.place, needsWindow)
-	case t.window != "" && bare && !t.least, t.window != "" && p.Low != nil:
+	case t.window != "" && bare && !t.least && !t.beyond, t.window != "" && p.Low != nil:
 		r.hinted(t.place, "say more than, at least, or no more than")
 	}
-	r.per, r.total = nil, span{}
+	r.per, r.total, r.limit, r.after = nil, span{}, false, false
+	if t.window != "" && !t.counted.empty() {
+		r.countedVerb(&t)
+	}
 	if t.window != "" && !t.counted.empty() && len(r.clause.subject) == 0 && r.into != r.clause.exceptions {
 		if !r.sums(t) {
 			r.clause.subject = append(r.clause.subject, t.counted)
 		}
 	}
 	r.add(t)
+}
+
+// countedVerb puts a verb and what is counted together: "delete more than 5 orders
+// per hour" is about delete_order alone.
+func (r *segmentReader) countedVerb(t *term) {
+	k := r.clause
+	if len(k.subject) != 1 || r.isGlob(k.subject[0]) || !r.onlyVerb(k.subject[0]) {
+		return
+	}
+	if f := r.matchWords(append(r.stems(k.subject[0]), r.stems(t.counted)...), r.scoped, false); len(f.strong)+len(f.loose) == 1 {
+		k.chosen = append(f.strong, f.loose...)
+		t.counted = span{}
+	}
 }
 
 // sums: the noun is an argument that is added up, as in "more than 50 items a day".

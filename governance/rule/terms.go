@@ -22,6 +22,7 @@ type term struct {
 	per      []*item
 	times    bool
 	total    bool
+	beyond   bool // "after 3 refunds a day": what comes behind them
 	least    bool // a bare number that is a limit: "only 3 refunds a day"
 }
 

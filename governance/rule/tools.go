@@ -30,7 +30,10 @@ func (c *compiler) match(s span, tools []*tool, done bool) fit {
 	if s.to-s.from == 1 && c.tokens[s.from].class == "Tool" {
 		return fit{strong: matching(c.tokens[s.from].value, tools)}
 	}
-	words := c.stems(s)
+	return c.matchWords(c.stems(s), tools, done)
+}
+
+func (c *compiler) matchWords(words []string, tools []*tool, done bool) fit {
 	var f fit
 	for _, t := range tools {
 		switch grade(t, words, done) {
@@ -122,6 +125,9 @@ func isVerb(stem string) bool { return verbClasses[stem] == "verb" || verbClasse
 
 // tools of a rule: what its subjects and exceptions leave.
 func (c *compiler) toolsOf(k *clause) (patterns []string, found []*tool) {
+	if k.chosen != nil {
+		return names(k.chosen), k.chosen
+	}
 	for _, s := range k.subject {
 		token := c.tokens[s.from]
 		if s.to-s.from == 1 && token.class == "Tool" {
