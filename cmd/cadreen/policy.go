@@ -14,6 +14,7 @@ type policyCommands struct {
 	Check   policyCheckCommand   `cmd:"" help:"Load policies, run their examples, and say what is probably not meant."`
 	Test    policyTestCommand    `cmd:"" help:"Run files of decision cases."`
 	Explain policyExplainCommand `cmd:"" help:"Say which verdict a call gets, and why."`
+	Replay  policyReplayCommand  `cmd:"" help:"Judge recorded decisions again by other policies, and say which would change."`
 }
 
 // policyFlags choose the policies and the profile.
