@@ -26,6 +26,7 @@ type Config struct {
 	Errors       string       // errors: gate or http
 	Stream       Stream       // stream.*
 	Trace        Trace        // trace.*
+	Telemetry    Telemetry    // telemetry.*
 }
 
 // Backend is the model's server.
@@ -87,6 +88,11 @@ type CORS struct {
 type Trace struct {
 	Store     bool          // traces of requests are stored
 	Retention time.Duration // how long traces, and arguments and facts of decisions, are kept
+}
+
+// Telemetry is where spans are sent.
+type Telemetry struct {
+	OTLPEndpoint string // base address of a collector; "" = none are made
 }
 
 // Stream is how our side of a stream behaves.

@@ -109,11 +109,14 @@ var settings = []*Setting{
 		set: period(func(c *Config) durationField { return &c.Trace.Retention })},
 	{Key: "audit.retention", Default: "forever", Text: "How long the records of decisions, answers, releases and changes are kept: `forever`, days (`3650d`) or hours. What is removed leaves its digests in the chain.",
 		set: periodOrForever(func(c *Config) durationField { return &c.Audit.Retention })},
+
+	{Key: "telemetry.otlp_endpoint", Env: "OTEL_EXPORTER_OTLP_ENDPOINT", Text: "Base address of an OpenTelemetry collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. Empty: no spans are made. The other `OTEL_` variables of an exporter hold as well.",
+		set: base(func(c *Config) *string { return &c.Telemetry.OTLPEndpoint })},
 }
 
 // later are settings of coming versions: whole keys, or groups when they end in a dot. Taking them silently would promise what
 // nobody keeps.
-var later = []string{"limits.rate", "jwt.", "telemetry."}
+var later = []string{"limits.rate", "jwt."}
 
 // isLater says whether a dotted key belongs to a coming version.
 func isLater(key string) bool {

@@ -21,8 +21,8 @@ type Entry struct {
 	Code         string    `json:"code,omitempty"` // of the error that was answered
 	Gate         string    `json:"gate,omitempty"`
 	Stream       bool      `json:"stream,omitempty"`
-	// Parent is the trace id of the request's traceparent header.
-	Parent string `json:"parent,omitempty"`
+	// W3C is the id of the W3C trace that the request belongs to.
+	W3C string `json:"w3c,omitempty"`
 
 	// Tools is how many tools the request offered, -1 where none could be.
 	Tools int `json:"tools"`
@@ -91,6 +91,7 @@ type ModelCall struct {
 	Input  int64  `json:"input,omitempty"` // tokens, as the model counts them
 	Output int64  `json:"output,omitempty"`
 	Code   string `json:"code,omitempty"` // of its failure
+	Asked  string `json:"asked,omitempty"`
 }
 
 // Words of Stage.Status.
@@ -117,6 +118,7 @@ const (
 type Stage struct {
 	Name   string `json:"name"`
 	Status string `json:"status,omitempty"` // "" lets Meta tell from what came of it
+	At     int64  `json:"at"`               // microseconds after the request began
 	Took   int64  `json:"took"`             // microseconds
 	Detail string `json:"detail,omitempty"`
 }

@@ -101,8 +101,8 @@ type Process struct {
 	Components map[string]bool `json:"components"`
 	HTTPStatus int             `json:"http_status,omitempty"`
 	ErrorCode  string          `json:"error_code,omitempty"`
-	// ParentTrace is the trace id of the request's traceparent.
-	ParentTrace string `json:"parent_trace_id,omitempty"`
+	// W3CTraceID is the id of the W3C trace that the request belongs to.
+	W3CTraceID string `json:"w3c_trace_id,omitempty"`
 }
 
 // MetaStage is one step.
@@ -150,7 +150,7 @@ func (e *Entry) Meta(p Profile) *Meta {
 		}
 	}
 	m.Memory = &Memory{}
-	m.Process = &Process{TraceID: e.ID, StartedAt: e.Started.UTC(), DurationMS: e.Took / 1000, HTTPStatus: e.Status, ErrorCode: e.Code, ParentTrace: e.Parent,
+	m.Process = &Process{TraceID: e.ID, StartedAt: e.Started.UTC(), DurationMS: e.Took / 1000, HTTPStatus: e.Status, ErrorCode: e.Code, W3CTraceID: e.W3C,
 		Components: map[string]bool{"memory": false, "governance": e.governs(), "tools": e.Tools > 0, "model": len(e.Models) > 0}}
 	m.Stages = e.stages()
 	m.FieldStability = stability

@@ -22,7 +22,8 @@ type Trace struct {
 	named   bool // only a profile that the request names is shown
 	// workspace is "" until it is known who asks.
 	workspace string
-	answered  bool
+	streams   func()          // called once a streamed answer begins, nil
+	model     func(ModelCall) // told of the next model call that is over, nil
 }
 
 // New begins the trace of a request.
@@ -102,7 +103,14 @@ func (t *Trace) About(domain, conversation string) {
 // Offers says how many tools could be used, and whether the answer is streamed.
 func (t *Trace) Offers(tools int, stream bool) {
 	t.edit(func(e *Entry) { e.Tools, e.Stream = tools, stream })
+	if t != nil && stream && t.streams != nil {
+		t.streams()
+		t.streams = nil
+	}
 }
+
+// OnStream has f called once it is known that the answer is streamed.
+func (t *Trace) OnStream(f func()) { t.streams = f }
 
 // Begin is the time that a stage begins at, for Stage and the others.
 func (t *Trace) Begin() time.Time {
@@ -119,18 +127,39 @@ func (t *Trace) since(begun time.Time) int64 { return max(t.now().Sub(begun).Mic
 // told from what came of it.
 func (t *Trace) Stage(name, status string, begun time.Time) {
 	t.edit(func(e *Entry) {
-		e.Stages = append(e.Stages, Stage{Name: name, Status: status, Took: t.since(begun)})
+		t.stage(Stage{Name: name, Status: status}, begun)
 	})
 }
 
 // Model notes a request to the model that began at begun and whose reply has
 // come, or failed.
 func (t *Trace) Model(begun time.Time, m ModelCall) {
-	t.edit(func(e *Entry) {
-		m.Took, m.Model = t.since(begun), Redact(m.Model)
-		e.Models = append(e.Models, m)
-		e.Stages = append(e.Stages, Stage{Name: StageModel, Took: m.Took})
-	})
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m.Took, m.Model, m.Asked = t.since(begun), Redact(m.Model), Redact(m.Asked)
+	t.e.Models = append(t.e.Models, m)
+	t.stage(Stage{Name: StageModel}, begun)
+	if t.model != nil {
+		t.model(m)
+		t.model = nil
+	}
+}
+
+// OnModel has f called with the next model call that is over, or with a code when
+// the request ends before that.
+func (t *Trace) OnModel(f func(ModelCall)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.model = f
+}
+
+// stage notes a step that is over. The lock is held.
+func (t *Trace) stage(s Stage, begun time.Time) {
+	s.At, s.Took = max(begun.Sub(t.e.Started).Microseconds(), 0), t.since(begun)
+	t.e.Stages = append(t.e.Stages, s)
 }
 
 // mostCalls is how many calls a trace tells of one by one.
@@ -140,7 +169,7 @@ const mostCalls = 32
 func (t *Trace) Judged(begun time.Time, calls []Call) {
 	t.edit(func(e *Entry) {
 		e.Judged = true
-		e.Stages = append(e.Stages, Stage{Name: StageGovernance, Took: t.since(begun)})
+		t.stage(Stage{Name: StageGovernance}, begun)
 		e.take(append(slices.Clip(e.Calls), calls...))
 	})
 }
@@ -150,7 +179,7 @@ func (t *Trace) Judged(begun time.Time, calls []Call) {
 func (t *Trace) Answered(begun time.Time, word string, waited time.Duration, calls []Call) {
 	t.edit(func(e *Entry) {
 		e.Answer, e.Waited = word, max(waited.Microseconds(), 0)
-		e.Stages = append(e.Stages, Stage{Name: StageHandoff, Took: t.since(begun)})
+		t.stage(Stage{Name: StageHandoff}, begun)
 		e.take(calls)
 	})
 }
@@ -227,5 +256,9 @@ func (t *Trace) End(status int) (workspace string, e Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.e.Status, t.e.Took = status, t.since(t.e.Started)
+	if t.model != nil {
+		t.model(ModelCall{Code: "cancelled"})
+		t.model = nil
+	}
 	return t.workspace, t.e
 }

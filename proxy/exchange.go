@@ -27,13 +27,18 @@ const statusClientGone = 499
 // exchange is what the server knows about one request and its response.
 type exchange struct {
 	trace string
-	route string // "unmatched" until a route is found
+	route string // unmatched until a route is found
 	key   string // the principal's id, once it is known
 	err   error  // what the response was made from, if it is an error
 	// told is the trace of this request; its id is trace, unless the answer was
 	// given before, to another request.
 	told *intelligence.Trace
+	// streams: a streamed answer is being sent.
+	streams bool
 }
+
+// unmatched is the route of a request that has none.
+const unmatched = "unmatched"
 
 const exchangeKey = "cadreen.exchange"
 
@@ -44,8 +49,17 @@ func (s *Server) outermost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := s.now()
 		r := c.Request()
-		x := &exchange{trace: intelligence.NewID(start), route: "unmatched"}
+		x := &exchange{trace: intelligence.NewID(start), route: unmatched}
 		x.told = intelligence.New(x.trace, r.Method, r.URL.Path, s.now)
+		x.told.OnStream(func() {
+			x.streams = true
+			s.metrics.streams.Inc()
+		})
+		if id := s.o.Telemetry.TraceID(r.Context()); id != "" {
+			x.told.WithinID(id)
+		} else {
+			x.told.Within(r.Header["Traceparent"])
+		}
 		x.told.Shows(intelligence.ProfileOf(r.Header["Accept"]))
 		c.SetRequest(r.WithContext(intelligence.Into(r.Context(), x.told)))
 		c.Set(exchangeKey, x)
@@ -105,21 +119,30 @@ func (s *Server) done(c echo.Context, x *exchange, took time.Duration, completed
 	}
 }
 
-// record stores the trace of a request that asked for something to be done.
-// Reading is not traced: it decides nothing, and would fill the list of traces
-// with those who look at it.
+// record tells metrics, telemetry and the store what the trace of a request
+// tells. Stored is the trace of one that asked for something to be done. Reading
+// is not: it decides nothing, and would fill the list of traces with those who
+// look at it.
 func (s *Server) record(c echo.Context, x *exchange, status int, completed bool) {
-	switch c.Request().Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return
-	}
-	if x.route == routeReplay || x.trace != x.told.ID() {
-		return // judging again changes nothing; or the answer is another request's, and so is its trace
+	if x.streams {
+		s.metrics.streams.Dec()
 	}
 	if !completed {
 		status = 0
 	}
+	r := c.Request()
 	workspace, entry := x.told.End(status)
+	if s.o.Telemetry != nil {
+		s.o.Telemetry.Request(r.Context(), r.Method, routePath(c), workspace, &entry)
+	}
+	if x.trace != entry.ID {
+		return // the answer is another request's, and so is its trace
+	}
+	s.metrics.trace(&entry)
+	switch {
+	case r.Method == http.MethodGet, r.Method == http.MethodHead, r.Method == http.MethodOptions, x.route == routeReplay:
+		return
+	}
 	s.o.Traces.Record(workspace, entry)
 }
 

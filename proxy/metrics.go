@@ -9,15 +9,30 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"cadreen/fault"
+	"cadreen/intelligence"
 )
 
-// metrics are what GET /metrics shows. No label ever holds anything that a
-// client made up.
-type metrics struct {
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	inFlight prometheus.Gauge
-	handler  http.Handler
+// Metrics are what GET /metrics shows. No label ever holds anything that a
+// client or a model made up, such as the name of a tool.
+type Metrics struct {
+	requests   *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	inFlight   prometheus.Gauge
+	decisions  *prometheus.CounterVec
+	held       *prometheus.CounterVec
+	answers    *prometheus.CounterVec
+	answering  *prometheus.HistogramVec
+	added      *prometheus.HistogramVec
+	model      *prometheus.HistogramVec
+	modelError *prometheus.CounterVec
+	tokens     *prometheus.CounterVec
+	streams    prometheus.Gauge
+	store      *prometheus.CounterVec
+	stored     prometheus.Counter
+	lost       *prometheus.CounterVec
+	handler    http.Handler
 }
 
 var knownMethods = map[string]bool{
@@ -25,29 +40,80 @@ var knownMethods = map[string]bool{
 	http.MethodPatch: true, http.MethodDelete: true, http.MethodOptions: true,
 }
 
-func newMetrics(version string) *metrics {
-	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "cadreen_http_requests_total", Help: "Answered requests.",
-		}, []string{"route", "method", "status"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "cadreen_http_request_seconds", Help: "Time from the request's headers to the end of the answer, streams included.",
-			Buckets: []float64{.001, .005, .025, .1, .5, 1, 5, 15, 60, 300, 900},
-		}, []string{"route"}),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "cadreen_http_requests_in_flight", Help: "Requests being answered now.",
-		}),
+// NewMetrics makes the metrics of one process.
+func NewMetrics(version string) *Metrics {
+	registry := prometheus.NewRegistry()
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		registry.MustRegister(c)
+		return c
 	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+		registry.MustRegister(h)
+		return h
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		registry.MustRegister(g)
+		return g
+	}
+	m := &Metrics{
+		requests: counter("cadreen_http_requests_total", "Answered requests.", "route", "method", "status"),
+		duration: histogram("cadreen_http_request_seconds", "Time from the request's headers to the end of the answer, streams included.",
+			[]float64{.001, .005, .025, .1, .5, 1, 5, 15, 60, 300, 900}, "route"),
+		inFlight:  gauge("cadreen_http_requests_in_flight", "Requests being answered now."),
+		streams:   gauge("cadreen_streams_open", "Streamed answers being sent now."),
+		decisions: counter("cadreen_decisions_total", "Tool calls that were judged, by verdict.", "verdict"),
+		held:      counter("cadreen_calls_held_total", "Tool calls that were held, by who is to answer: confirm (the requester) or escalate (a reviewer).", "verdict"),
+		answers:   counter("cadreen_answers_total", "Answers to held calls, by what they came to.", "result"),
+		answering: histogram("cadreen_answer_seconds", "Time that calls were held until somebody answered, by where: chat or review.",
+			[]float64{1, 5, 15, 60, 300, 900, 3600, 14400, 86400}, "channel"),
+		added: histogram("cadreen_added_seconds", "Time that a chat completion took beside the model's: from the headers until the model is asked, and from the end of its reply to the end of the answer.",
+			[]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .1, 1}, "stream"),
+		model: histogram("cadreen_model_seconds", "Time of one model call, until its reply had come.",
+			[]float64{.1, .25, .5, 1, 2.5, 5, 15, 60, 300}, "stream"),
+		modelError: counter("cadreen_model_errors_total", "Model calls without a usable reply, by code.", "code"),
+		tokens:     counter("cadreen_model_tokens_total", "Tokens as the model counts them.", "type"),
+		store:      counter("cadreen_store_errors_total", "Operations that the store could not do.", "operation"),
+		lost:       counter("cadreen_traces_lost_total", "Traces that could not be stored.", "reason"),
+	}
+	m.stored = prometheus.NewCounter(prometheus.CounterOpts{Name: "cadreen_traces_stored_total", Help: "Traces that were stored."})
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "cadreen_build_info", Help: "Always 1; the version is a label."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.duration, m.inFlight, build,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(m.stored, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.begin()
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	return m
 }
 
-func (m *metrics) request(route, method string, status int, took time.Duration) {
+// begin shows zeros where nothing has happened yet: a rate needs a first value.
+func (m *Metrics) begin() {
+	for _, verdict := range []string{"allow", "clarify", "confirm", "escalate", "block"} {
+		m.decisions.WithLabelValues(verdict)
+	}
+	for _, verdict := range []string{"confirm", "escalate"} {
+		m.held.WithLabelValues(verdict)
+	}
+	for _, reason := range []string{intelligence.LostFull, intelligence.LostStore} {
+		m.lost.WithLabelValues(reason)
+	}
+	m.store.WithLabelValues("commit")
+	for _, kind := range []string{"input", "output"} {
+		m.tokens.WithLabelValues(kind)
+	}
+}
+
+// StoreFailed counts an operation that the store could not do.
+func (m *Metrics) StoreFailed(operation string) { m.store.WithLabelValues(operation).Inc() }
+
+// TracesStored counts traces that were stored.
+func (m *Metrics) TracesStored(n int) { m.stored.Add(float64(n)) }
+
+// TracesLost counts traces that could not be stored.
+func (m *Metrics) TracesLost(n int, reason string) { m.lost.WithLabelValues(reason).Add(float64(n)) }
+
+func (m *Metrics) request(route, method string, status int, took time.Duration) {
 	if !knownMethods[method] {
 		method = "other"
 	}
@@ -55,7 +121,58 @@ func (m *metrics) request(route, method string, status int, took time.Duration) 
 	m.duration.WithLabelValues(route).Observe(took.Seconds())
 }
 
-func (m *metrics) serve(c echo.Context) error {
+const micro = 1e-6 // seconds
+
+// trace takes what the trace of an answered request tells.
+func (m *Metrics) trace(e *intelligence.Entry) {
+	if e.Judged {
+		for i := range e.Calls {
+			c := &e.Calls[i]
+			m.decisions.WithLabelValues(c.Verdict).Inc()
+			if c.Went == intelligence.WentHeld {
+				m.held.WithLabelValues(c.Verdict).Inc()
+			}
+		}
+	}
+	if e.Answer != "" {
+		m.answers.WithLabelValues(e.Answer).Inc()
+		if e.Waited > 0 {
+			m.answering.WithLabelValues("chat").Observe(float64(e.Waited) * micro)
+		}
+	}
+	if len(e.Models) == 0 {
+		return
+	}
+	stream := strconv.FormatBool(e.Stream)
+	rest := e.Took
+	for i := range e.Models {
+		c := &e.Models[i]
+		rest -= c.Took
+		m.model.WithLabelValues(stream).Observe(float64(c.Took) * micro)
+		m.tokens.WithLabelValues("input").Add(float64(max(c.Input, 0)))
+		m.tokens.WithLabelValues("output").Add(float64(max(c.Output, 0)))
+		if c.Code != "" {
+			m.modelError.WithLabelValues(ownCode(c.Code)).Inc()
+		}
+	}
+	m.added.WithLabelValues(stream).Observe(float64(max(rest, 0)) * micro)
+}
+
+// ownCode is a code of the catalogue; those of upstreams are anything.
+func ownCode(code string) string {
+	if _, ok := fault.Lookup(code); ok {
+		return code
+	}
+	return "upstream"
+}
+
+// reviewed counts the decision of a reviewer.
+func (m *Metrics) reviewed(waited time.Duration) {
+	m.answers.WithLabelValues("reviewed").Inc()
+	m.answering.WithLabelValues("review").Observe(max(waited, 0).Seconds())
+}
+
+func (m *Metrics) serve(c echo.Context) error {
 	m.handler.ServeHTTP(c.Response(), c.Request())
 	return nil
 }

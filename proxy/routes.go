@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -69,6 +70,17 @@ func (s *Server) add(method, path, route string, h echo.HandlerFunc) {
 		return h(c)
 	})
 }
+
+// routePath is the address that was matched, with parameters in braces; "" where
+// none was.
+func routePath(c echo.Context) string {
+	if of(c).route == unmatched {
+		return ""
+	}
+	return pathParameter.ReplaceAllString(c.Path(), "{$1}")
+}
+
+var pathParameter = regexp.MustCompile(`:(\w+)`)
 
 // head answers HEAD as GET would; net/http leaves the body out.
 func (s *Server) head(c echo.Context, path string) error {

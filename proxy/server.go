@@ -30,6 +30,7 @@ import (
 	"cadreen/proxy/idempotency"
 	"cadreen/proxy/intent"
 	"cadreen/proxy/keys"
+	"cadreen/proxy/telemetry"
 	"cadreen/store"
 )
 
@@ -82,10 +83,13 @@ type Options struct {
 	Traces   *intelligence.Recorder
 	Evidence api.Evidence
 	// Audit is what was recorded.
-	Audit    api.AuditLog
-	Settings Settings
-	Logger   *slog.Logger     // slog.Default if nil
-	Now      func() time.Time // time.Now if nil
+	Audit   api.AuditLog
+	Metrics *Metrics // made here if nil
+	// Telemetry makes spans of requests; nil makes none.
+	Telemetry *telemetry.Telemetry
+	Settings  Settings
+	Logger    *slog.Logger     // slog.Default if nil
+	Now       func() time.Time // time.Now if nil
 }
 
 // Server answers HTTP requests.
@@ -95,7 +99,7 @@ type Server struct {
 	now           func() time.Time
 	echo          *echo.Echo
 	http          *http.Server
-	metrics       *metrics
+	metrics       *Metrics
 	ready         readiness
 	escalations   *api.Escalations
 	stored        *api.Traces
@@ -114,14 +118,17 @@ const maxHeaderBytes = 64 << 10
 // New makes a server that listens nowhere yet.
 func New(o Options) *Server {
 	o.Settings.setDefaults()
-	s := &Server{o: o, log: o.Logger, now: o.Now, echo: echo.New(), metrics: newMetrics(o.Settings.Version)}
+	s := &Server{o: o, log: o.Logger, now: o.Now, echo: echo.New(), metrics: o.Metrics}
+	if s.metrics == nil {
+		s.metrics = NewMetrics(o.Settings.Version)
+	}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.escalations = &api.Escalations{Desk: o.Desk}
+	s.escalations = &api.Escalations{Desk: counted{o.Desk, s.metrics}}
 	s.stored = &api.Traces{Recorder: o.Traces, Evidence: o.Evidence, Deciding: o.Deciding}
 	s.audit = &api.Audit{Log: o.Audit}
 	s.intents = &intent.Handler{Seen: o.Seen}
@@ -136,7 +143,7 @@ func New(o Options) *Server {
 	s.echo.Pre(s.outermost, s.cors)
 	s.routes()
 	s.http = &http.Server{
-		Handler:           s,
+		Handler:           o.Telemetry.Handler(s),
 		ReadHeaderTimeout: o.Settings.HeaderTimeout,
 		IdleTimeout:       o.Settings.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

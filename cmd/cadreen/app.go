@@ -21,6 +21,7 @@ import (
 	"cadreen/proxy/idempotency"
 	"cadreen/proxy/intent"
 	"cadreen/proxy/keys"
+	"cadreen/proxy/telemetry"
 	"cadreen/store"
 	"cadreen/tools"
 )
@@ -53,6 +54,7 @@ type Main struct {
 	seen     *tools.Seen
 	traces   *intelligence.Recorder // nil where none are stored
 	audit    *audit.Writer
+	spans    *telemetry.Telemetry // nil where none are made
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	// The audit is sealed until everything else has ended.
@@ -85,6 +87,8 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		m.engine = m.over(m.engine)
 	}
 	m.warnAboutDurability(ctx)
+	metrics := proxy.NewMetrics(versionText())
+	m.engine = store.Observe(m.engine, metrics.StoreFailed)
 	m.audit = audit.New(audit.Options{Engine: m.engine, Records: governance.RecordLog, Logger: m.log, Retention: m.Config.Audit.Retention})
 	m.engine = m.audit.Engine()
 	policies, err := openPolicies(m.Config, m.log)
@@ -92,6 +96,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if m.backend, err = openBackend(m.Config.Backend); err != nil {
+		return err
+	}
+	if err = m.openTelemetry(ctx); err != nil {
 		return err
 	}
 	ring, err := openKeys(m.engine, m.Config, m.log, m.Offset)
@@ -107,9 +114,10 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	})
 	m.seen = tools.NewSeen(m.engine, m.log)
 	if m.Config.Trace.Store {
-		m.traces = intelligence.NewRecorder(intelligence.Options{Engine: m.engine, Logger: m.log, Retention: m.Config.Trace.Retention})
+		m.traces = intelligence.NewRecorder(intelligence.Options{Engine: m.engine, Logger: m.log,
+			Retention: m.Config.Trace.Retention, Stored: metrics.TracesStored, Lost: metrics.TracesLost})
 	}
-	m.server = m.newServer(desk, policies, ring)
+	m.server = m.newServer(metrics, desk, policies, ring)
 	// Listen before the first key is made: a port that is taken must not cost it.
 	if m.listener, err = net.Listen("tcp", m.Config.Listen); err != nil {
 		return fmt.Errorf("listen %s: %w", m.Config.Listen, err)
@@ -165,6 +173,13 @@ func (m *Main) shutDown() error {
 	m.work.Wait()
 	m.stopSealing()
 	m.sealing.Wait()
+	if m.spans != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), spansTime)
+		if err := m.spans.Close(ctx); err != nil {
+			m.log.Warn("spans could not be sent", "error", err)
+		}
+		cancel()
+	}
 	if m.backend != nil {
 		errs = append(errs, closeBackend(m.backend))
 	}
@@ -194,7 +209,7 @@ func (m *Main) setDefaults() {
 // now is the time that requests go by.
 func (m *Main) now() time.Time { return time.Now().Add(m.Offset()) }
 
-func (m *Main) newServer(desk *governance.Desk, live *governance.Live, ring *keys.Ring) *proxy.Server {
+func (m *Main) newServer(metrics *proxy.Metrics, desk *governance.Desk, live *governance.Live, ring *keys.Ring) *proxy.Server {
 	c := m.Config
 	handler := chat.New(chat.Options{
 		Backend: intent.Listen(m.backend), Desk: desk, Decider: live, Seen: m.seen, Logger: m.log,
@@ -210,7 +225,7 @@ func (m *Main) newServer(desk *governance.Desk, live *governance.Live, ring *key
 		},
 	})
 	return proxy.New(proxy.Options{
-		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Traces: m.traces, Evidence: desk, Logger: m.log, Now: m.now,
+		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Traces: m.traces, Evidence: desk, Metrics: metrics, Telemetry: m.spans, Logger: m.log, Now: m.now,
 		Seen: m.seen, Deciding: deciding{live},
 		Audit: audit.NewLog(m.engine, governance.RecordLog, m.audit),
 		Settings: proxy.Settings{

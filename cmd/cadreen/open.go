@@ -11,6 +11,7 @@ import (
 	"cadreen/config"
 	"cadreen/proxy/backend"
 	"cadreen/proxy/keys"
+	"cadreen/proxy/telemetry"
 	"cadreen/store"
 	"cadreen/store/redis"
 	"cadreen/store/sqlite"
@@ -78,4 +79,18 @@ func closeBackend(b backend.Backend) error {
 		return c.Close()
 	}
 	return nil
+}
+
+// spansTime is how long the last spans may take to be sent.
+const spansTime = 5 * time.Second
+
+// openTelemetry makes spans where telemetry.otlp_endpoint says where to.
+func (m *Main) openTelemetry(ctx context.Context) (err error) {
+	if m.Config.Telemetry.OTLPEndpoint == "" {
+		return nil
+	}
+	m.spans, err = telemetry.Open(ctx, telemetry.Options{Endpoint: m.Config.Telemetry.OTLPEndpoint,
+		Model: m.Config.Backend.URL.Reveal(), Version: versionText(), Logger: m.log})
+	m.backend = m.spans.Backend(m.backend)
+	return err
 }

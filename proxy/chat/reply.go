@@ -20,7 +20,7 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 	asked := t.caller.Trace.Begin()
 	up, err := h.model(ctx, in, t)
 	if err != nil {
-		t.tellModel(asked, openai.Span{}, nil, nil, err)
+		h.tellModel(t, asked, openai.Span{}, nil, nil, err)
 		return false, err
 	}
 	defer func() { _ = up.Body.Close() }()
@@ -28,7 +28,7 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 	body, err := io.ReadAll(io.LimitReader(up.Body, h.o.Settings.ReplyLimit+1))
 	if err != nil {
 		err = upstreamGone(err)
-		t.tellModel(asked, openai.Span{}, nil, nil, err)
+		h.tellModel(t, asked, openai.Span{}, nil, nil, err)
 		return false, err
 	}
 	if int64(len(body)) > h.o.Settings.ReplyLimit {
@@ -37,10 +37,10 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 	var v openai.View
 	if err := v.Parse(body); err != nil || len(v.Choices) == 0 {
 		err = fault.Wrap(err, fault.ServiceUnavailable, "the model's reply is not a chat completion")
-		t.tellModel(asked, openai.Span{}, nil, nil, err)
+		h.tellModel(t, asked, openai.Span{}, nil, nil, err)
 		return false, err
 	}
-	t.tellModel(asked, v.Model, v.Usage.Of(v.Data), v.Data, nil)
+	h.tellModel(t, asked, v.Model, v.Usage.Of(v.Data), v.Data, nil)
 	coll := newCollector(h.o.Settings.KeptLimit)
 	for i := range v.Choices {
 		ch := &v.Choices[i]

@@ -67,7 +67,7 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, in http.Hea
 	asked := t.caller.Trace.Begin()
 	up, err := h.model(ctx, in, t)
 	if err != nil {
-		t.tellModel(asked, openai.Span{}, nil, nil, err)
+		h.tellModel(t, asked, openai.Span{}, nil, nil, err)
 		return err
 	}
 	passOn(w.Header(), up.Header)
@@ -121,7 +121,7 @@ func (s *stream) tellModel(err error) {
 		return
 	}
 	s.heard = true
-	s.t.tellModel(s.asked, openai.Span{End: len(s.id.model)}, s.usage, s.id.model, err)
+	s.h.tellModel(s.t, s.asked, openai.Span{End: len(s.id.model)}, s.usage, s.id.model, err)
 }
 
 // errAgain says that the model is to be asked again.

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -17,12 +18,15 @@ import (
 // What the request's trace is told: numbers, names and verdicts, no values.
 
 // tellModel notes a reply of the model's, or that none came.
-func (t *turn) tellModel(begun time.Time, model openai.Span, usage, data []byte, err error) {
+func (h *Handler) tellModel(t *turn, begun time.Time, model openai.Span, usage, data []byte, err error) {
 	trace := t.caller.Trace
 	if trace == nil {
 		return
 	}
-	m := intelligence.ModelCall{Model: t.req.Model}
+	m := intelligence.ModelCall{Asked: cmp.Or(h.o.Settings.Model, t.req.Model)}
+	if err == nil {
+		m.Model = t.req.Model
+	}
 	if name, err := openai.Unquote(model.Of(data)); err == nil && name != "" {
 		m.Model = name
 	}
