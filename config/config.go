@@ -72,6 +72,7 @@ type Limits struct {
 	Body    int64 // bytes of a request body
 	Kept    int64 // bytes of held stream frames in one turn
 	Streams int   // streams open at once
+	Rate    Rates // requests over time
 }
 
 // Audit is how long records stay.

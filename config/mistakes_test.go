@@ -18,7 +18,7 @@ func TestMistakesInTheFile(t *testing.T) {
 		{"merge key", "a: &a {x: 1}\n<<: *a\n", "cadreen.yaml:1: a: is not a setting; here stand: listen, public_url, backend, store, keys, policies, profile, confirm, batch, on_block, conversation, limits, cors, errors, stream, trace, audit, telemetry"},
 		{"twice", "profile: locked\nbatch: hold\nprofile: observe\n", "cadreen.yaml:3: profile: stands twice, first on line 1; take one of them out"},
 		{"twice in a group", "confirm:\n  expires: 1m\n  expires: 2m\n", "cadreen.yaml:3: confirm.expires: stands twice, first on line 2; take one of them out"},
-		{"coming: limits.rate", "limits:\n  rate: 5\n", "cadreen.yaml:2: limits.rate: is not in this version; take it out"},
+		{"rate", "limits:\n  rate: 5\n", "cadreen.yaml:2: limits.rate: is \"5\", which says no rate; write off, or limits like 600/m, 10/s burst 50, or 600/m, workspace 6000/m (s, m, h or d; one for key, one for workspace)"},
 		{"coming: jwt", "jwt:\n  jwks_url: x\n", "cadreen.yaml:1: jwt: is not in this version; take it out"},
 		{"otlp_endpoint", "telemetry: {otlp_endpoint: x}\n", "cadreen.yaml:1: telemetry.otlp_endpoint: is not an http or https address; write it like https://example.com"},
 		{"group instead of value", "listen: {host: x}\n", "cadreen.yaml:1: listen: must be a single value; write it on the same line as its name"},
@@ -105,7 +105,7 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 		// A slip in the name of a setting that tightens must not leave the door open in silence.
 		{"misspelt", "CADREEN_PROFIL=locked", "environment: CADREEN_PROFIL: is not a setting; did you mean CADREEN_PROFILE?"},
 		{"unknown", "CADREEN_WHATEVER_ELSE=1", "environment: CADREEN_WHATEVER_ELSE: is not a setting; take it out; docs/settings.md lists the variables"},
-		{"coming", "CADREEN_LIMITS_RATE=5", "environment: CADREEN_LIMITS_RATE: is not in this version; take it out"},
+		{"coming", "CADREEN_JWT_JWKS_URL=5", "environment: CADREEN_JWT_JWKS_URL: is not in this version; take it out"},
 		{"coming group", "CADREEN_JWT_JWKS_URL=x", "environment: CADREEN_JWT_JWKS_URL: is not in this version; take it out"},
 		{"port", "CADREEN_PORT=8080", "environment: CADREEN_PORT: is not a setting; take it out; docs/settings.md lists the variables"},
 		{"value", "CADREEN_PROFILE=open", `environment: CADREEN_PROFILE: is "open"; write guarded, observe or locked`},

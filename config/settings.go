@@ -93,6 +93,8 @@ var settings = []*Setting{
 		set: size(func(c *Config) *int64 { return &c.Limits.Kept })},
 	{Key: "limits.streams", Default: "10_000", Text: "Most streams open at once.",
 		set: count(func(c *Config) *int { return &c.Limits.Streams }, 1_000_000)},
+	{Key: "limits.rate", Default: "off", Text: "How many requests may come: `600/m` for each API key, `workspace 6000/m` for all keys of a workspace together, or both with a comma between; `s`, `m`, `h` or `d`. They come evenly; `burst 60` says how many at once, as many as the rate if left out. What is more is 429 `rate_limit`. `off`: any number.",
+		set: rates},
 
 	{Key: "cors.origins", kind: manyValues, Text: "Web origins that may call, `scheme://host[:port]`, or `*`.", set: origins},
 	{Key: "errors", Default: "gate", Text: "A blocked or held call: `gate` answers 200 with the gate, `http` answers 403.",
@@ -116,7 +118,7 @@ var settings = []*Setting{
 
 // later are settings of coming versions: whole keys, or groups when they end in a dot. Taking them silently would promise what
 // nobody keeps.
-var later = []string{"limits.rate", "jwt."}
+var later = []string{"jwt."}
 
 // isLater says whether a dotted key belongs to a coming version.
 func isLater(key string) bool {

@@ -9,7 +9,7 @@ import (
 
 const (
 	corsMethods = "GET, POST, PUT, PATCH, DELETE"
-	corsExposed = "X-Cadreen-Trace-ID, X-Cadreen-Gate, X-Request-ID, Retry-After, Retry-After-Ms, X-Should-Retry, Idempotent-Replayed"
+	corsExposed = "X-Cadreen-Trace-ID, X-Cadreen-Gate, X-Request-ID, Retry-After, Retry-After-Ms, RateLimit, RateLimit-Policy, X-Should-Retry, Idempotent-Replayed"
 	corsMaxAge  = "600" // seconds
 )
 

@@ -37,6 +37,9 @@ func (s *Server) guard(role string, passthrough bool, h func(echo.Context, keys.
 			return err
 		}
 		of(c).key = p.KeyID
+		if err := s.limit(c.Response().Header(), r, p); err != nil {
+			return err
+		}
 		of(c).told.By(p.Workspace, p.KeyID)
 		switch {
 		case p.Passthrough && !passthrough:

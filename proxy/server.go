@@ -23,6 +23,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"cadreen/config"
 	"cadreen/intelligence"
 	"cadreen/proxy/api"
 	"cadreen/proxy/backend"
@@ -47,6 +48,9 @@ type Settings struct {
 	// Streams is how many chat completions may be in flight: 10,000. The next
 	// one is answered 503 with Retry-After.
 	Streams int
+	// Rates are how many requests may come from a key and a workspace; none means
+	// that nobody counts.
+	Rates config.Rates
 	// CORSOrigins may call from a browser: exact origins, or "*". Default none.
 	CORSOrigins []string
 	// PublicURL is the address that clients reach this server at, without a
@@ -82,6 +86,8 @@ type Options struct {
 	// Traces stores traces; nil stores none. Evidence is what they were judged by.
 	Traces   *intelligence.Recorder
 	Evidence api.Evidence
+	// Limiter counts requests against Settings.Rates; required where there are any.
+	Limiter store.Limiter
 	// Audit is what was recorded.
 	Audit   api.AuditLog
 	Metrics *Metrics // made here if nil
@@ -107,6 +113,7 @@ type Server struct {
 	preconditions *api.Preconditions
 	assessing     *api.Assess
 	audit         *api.Audit
+	limiting      *limiting
 	keeper        *idempotency.Keeper
 	keepHeaders   map[string]bool
 	inFlight      atomic.Int64
@@ -130,6 +137,7 @@ func New(o Options) *Server {
 	}
 	s.escalations = &api.Escalations{Desk: counted{o.Desk, s.metrics}}
 	s.stored = &api.Traces{Recorder: o.Traces, Evidence: o.Evidence, Deciding: o.Deciding}
+	s.limiting = newLimiting(o.Settings.Rates, o.Limiter, s.now, s.log)
 	s.audit = &api.Audit{Log: o.Audit}
 	s.intents = &intent.Handler{Seen: o.Seen}
 	s.preconditions = &api.Preconditions{Deciding: o.Deciding, Seen: o.Seen, Observer: o.Desk, Now: s.now}

@@ -55,6 +55,7 @@ type Main struct {
 	traces   *intelligence.Recorder // nil where none are stored
 	audit    *audit.Writer
 	spans    *telemetry.Telemetry // nil where none are made
+	limiter  store.Limiter
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	// The audit is sealed until everything else has ended.
@@ -83,6 +84,7 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if m.engine, err = openStore(ctx, m.Config.Store, m.Offset); err != nil {
 		return err
 	}
+	m.limiter, _ = m.engine.(store.Limiter)
 	if m.over != nil {
 		m.engine = m.over(m.engine)
 	}
@@ -227,10 +229,12 @@ func (m *Main) newServer(metrics *proxy.Metrics, desk *governance.Desk, live *go
 	return proxy.New(proxy.Options{
 		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Traces: m.traces, Evidence: desk, Metrics: metrics, Telemetry: m.spans, Logger: m.log, Now: m.now,
 		Seen: m.seen, Deciding: deciding{live},
-		Audit: audit.NewLog(m.engine, governance.RecordLog, m.audit),
+		Limiter: m.limiter,
+		Audit:   audit.NewLog(m.engine, governance.RecordLog, m.audit),
 		Settings: proxy.Settings{
 			BodyLimit:   c.Limits.Body,
 			Streams:     c.Limits.Streams,
+			Rates:       c.Limits.Rate,
 			CORSOrigins: c.CORS.Origins,
 			PublicURL:   c.PublicURL,
 			KeepHeaders: c.Conversation.Headers,

@@ -18,6 +18,10 @@ func logKey(workspace, log string) string { return keyPrefix(workspace) + "l:" +
 
 func tokenKey(workspace, token string) string { return keyPrefix(workspace) + "t:" + token }
 
+func rateKey(workspace, name, key string) string {
+	return keyPrefix(workspace) + "r:" + name + ":" + key
+}
+
 func channel(workspace string) string { return keyPrefix(workspace) + "w" }
 
 const slots = 16384

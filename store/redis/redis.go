@@ -10,12 +10,13 @@
 // judges. Replication is asynchronous, so a failover may lose the last commits;
 // min-replicas-to-write bounds that on the server.
 //
-// Keys, all persistent but the token, the probe and documents with a TTL:
+// Keys, all persistent but the token, the rates, the probe and documents with a TTL:
 //
 //	cadreen:{workspace}:d:kind:id         hash, a document
 //	cadreen:{workspace}:i:kind:name:key   sorted set, document ids by score
 //	cadreen:{workspace}:l:log             stream, ids 1-0, 2-0, 3-0 …
 //	cadreen:{workspace}:t:token           a Commit that was done, for a minute
+//	cadreen:{workspace}:r:name:key        a rate, until its burst is whole again
 //	cadreen:{workspace}:w                 channel of Watch, not a key
 //	cadreen:workspaces                    set of workspace names
 //	cadreen:{probe-n}                     what Check writes

@@ -46,13 +46,17 @@ type Engine struct {
 
 	writer *writer
 	hub    *hub
+	rates  store.MemoryLimiter
 
 	closed    atomic.Bool
 	closeOnce sync.Once
 	closeErr  error
 }
 
-var _ store.Engine = (*Engine)(nil)
+var (
+	_ store.Engine  = (*Engine)(nil)
+	_ store.Limiter = (*Engine)(nil)
+)
 
 // Option changes how an engine is opened.
 type Option func(*Engine)
@@ -129,6 +133,16 @@ func (e *Engine) Now(context.Context) (time.Time, error) {
 
 func (e *Engine) now() time.Time {
 	return time.UnixMicro(e.clock().Add(e.offset()).UnixMicro()).UTC()
+}
+
+// Take counts in the memory of this process, which is the one that serves the file:
+// a write for every request would cost more than the request. A restart begins with
+// full bursts.
+func (e *Engine) Take(_ context.Context, workspace string, rates ...store.Rate) ([]store.Quota, error) {
+	if e.closed.Load() {
+		return nil, unavailable("take", errClosed)
+	}
+	return e.rates.TakeAt(e.now(), workspace, rates...)
 }
 
 // Check writes a row, so that a full disk or a read-only file is noticed.
