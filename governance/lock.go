@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -203,9 +204,12 @@ func WriteLock(file string, pins []Pin) error {
 	return os.Rename(temporary.Name(), file)
 }
 
-// ReadLock reads a lock file: pins by ConditionHash. A file that is not there is
-// fs.ErrNotExist.
+// ReadLock reads a lock file: pins by ConditionHash. One that is not there has
+// none.
 func ReadLock(file string) (map[string]Pin, error) {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	text, err := readPolicyFile(file)
 	if err != nil {
 		return nil, err

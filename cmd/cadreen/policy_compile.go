@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,20 +15,27 @@ import (
 
 type policyCompileCommand struct {
 	policyFlags
-	Path  string `arg:"" optional:"" help:"Policy file or folder; the same as --policies."`
-	Tools string `help:"JSON file with the tools that the conditions speak of, as a chat completion request lists them." placeholder:"FILE" type:"existingfile"`
+	Path      string   `arg:"" optional:"" help:"Policy file or folder; the same as --policies."`
+	Tools     string   `help:"JSON file with the tools that the conditions speak of, as a chat completion request lists them." placeholder:"FILE" type:"existingfile"`
+	Workspace string   `help:"Take the tools that requests of this workspace offered, from the store of the settings." placeholder:"NAME"`
+	Answer    []string `help:"Answer to a question of an earlier run, as it was printed: RULE/ID=ANSWER; may be given more than once. Answers are kept in policies.lock." placeholder:"ANSWER" sep:"none"`
 }
 
 // Run compiles every condition that has no CEL of its own and writes
 // policies.lock. Where one of them does not compile, nothing is written.
-func (c policyCompileCommand) Run(p program) error {
+func (c policyCompileCommand) Run(ctx context.Context, p program) error {
 	cfg, err := c.loadNamed(p, c.Path)
 	if err != nil {
 		return err
 	}
-	tools, err := readTools(c.Tools)
+	tools, err := c.tools(ctx, p)
 	if err != nil {
-		return usageError{err}
+		return err
+	}
+	lock := governance.LockPath(cfg.Policies)
+	answers, err := readAnswers(p, lock, c.Answer)
+	if err != nil {
+		return err
 	}
 	opts, err := policyOptions(cfg)
 	if err != nil {
@@ -36,13 +44,16 @@ func (c policyCompileCommand) Run(p program) error {
 	var report governance.Report
 	policies, err := governance.LoadOpen(cfg.Policies)
 	report.AddErrors(err)
-	run := compilation{program: p, tools: tools, evaluator: opts.Evaluator, report: &report}
+	run := compilation{program: p, tools: tools, evaluator: opts.Evaluator, report: &report, answers: answers}
 	for _, policy := range policies {
 		for _, r := range policy.Rules {
 			if len(r.When) == 1 && r.When[0].If == "" {
 				run.compile(policy, r)
 			}
 		}
+	}
+	if err := answers.unused(); err != nil && len(report.Findings) == 0 {
+		return err
 	}
 	if len(report.Findings) == 0 {
 		// Everything together, as the server would load it: examples run here.
@@ -59,7 +70,6 @@ func (c policyCompileCommand) Run(p program) error {
 		fmt.Fprintln(p.Stdout, "Nothing was written.")
 		return errReported
 	}
-	lock := governance.LockPath(cfg.Policies)
 	if len(run.pins) == 0 {
 		fmt.Fprintln(p.Stdout, "No condition needs compiling: every rule has its own `when`.")
 		return nil
@@ -77,9 +87,8 @@ type compilation struct {
 	tools     []governance.Tool
 	evaluator governance.Evaluator
 	report    *governance.Report
-	// answers to questions, by the hash of the condition they are about
-	answers map[string]rule.Answers
-	pins    []governance.Pin
+	answers   *answers
+	pins      []governance.Pin
 }
 
 // compile one rule's condition: print what it means and keep it, or say why not.
@@ -88,11 +97,18 @@ func (c *compilation) compile(policy governance.Policy, r governance.Rule) {
 		c.report.AddErrors(&governance.LoadError{File: policy.Source, Line: r.Line, Problem: fmt.Sprintf("rule %q: %s", r.ID, problem), Fix: fix})
 	}
 	tools := slices.DeleteFunc(slices.Clone(c.tools), func(t governance.Tool) bool { return !rule.Covers(r.Tools, t.Name) })
-	result := rule.CompileRule(r, c.tools, c.answers[governance.ConditionHash(r.Condition)])
+	result := rule.CompileRule(r, c.tools, c.answers.of(r))
 	if !result.OK() {
 		fix := ""
 		if len(tools) == 0 {
-			fix = "no tools are known for this rule: name them with --tools FILE"
+			fix = "no tools are known for this rule: name them with --tools FILE or --workspace NAME"
+		}
+		if len(result.Questions) > 0 {
+			q := result.Questions[0]
+			fix = fmt.Sprintf("say it in the condition, or answer with --answer '%s/%s=…'", r.ID, q.ID)
+			if q.Other != "" {
+				fix += "; or " + q.Other
+			}
 		}
 		complain(result.Err().Error(), fix)
 		return
