@@ -129,6 +129,7 @@ type Plan struct {
 
 	free   []bool
 	pieces int    // pieces that were sealed when the turn was judged
+	size   int64  // and the bytes of them
 	bundle string // version of the policies that judged it
 	judge  Decider
 	books  *books // the accounts that were read
@@ -142,7 +143,7 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 		return nil, storeFault(err)
 	}
 	t.Facts.Now = now
-	p := &Plan{turn: t, Calls: t.Sealed.Calls(), pieces: len(t.Sealed.pieces), books: d.books(t.Facts.Workspace)}
+	p := &Plan{turn: t, Calls: t.Sealed.Calls(), pieces: len(t.Sealed.pieces), size: t.Sealed.size, books: d.books(t.Facts.Workspace)}
 	p.free = make([]bool, len(p.Calls))
 	if p.judge = t.Decider; p.judge == nil {
 		if p.judge, _, err = d.judge(ctx, t.Facts.Workspace); err != nil {
@@ -283,7 +284,7 @@ var errUnsealed = errors.New("governance: the calls changed after they were judg
 func (d *Desk) Commit(ctx context.Context, p *Plan, ask Asked) (ReleasedTurn, error) {
 	sealed := p.turn.Sealed
 	calls := sealed.Calls()
-	if !slices.Equal(calls, p.Calls) || len(sealed.pieces) != p.pieces {
+	if !slices.Equal(calls, p.Calls) || len(sealed.pieces) != p.pieces || sealed.size != p.size {
 		return ReleasedTurn{}, errUnsealed
 	}
 	if p.Hold != nil {

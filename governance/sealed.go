@@ -57,6 +57,13 @@ func (s *Sealed) Piece(raw []byte, choices ...int) int {
 	return len(s.pieces) - 1
 }
 
+// Extend appends to the last piece what came right after it and belongs to the same choices. The bytes are copied.
+func (s *Sealed) Extend(raw []byte) {
+	last := &s.pieces[len(s.pieces)-1]
+	last.raw = append(last.raw, raw...)
+	s.size += int64(len(raw))
+}
+
 // Size is the number of bytes kept so far.
 func (s *Sealed) Size() int64 { return s.size }
 

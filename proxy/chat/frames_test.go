@@ -61,7 +61,13 @@ func textStream(frames int) (*stream, *sse.Reader) {
 // TestATextFrameAllocatesNothing holds the promise that the wire path allocates
 // per request and not per frame.
 func TestATextFrameAllocatesNothing(t *testing.T) {
+	t.Run("known", func(t *testing.T) { allocatesNothing(t, false) })
+	t.Run("read", func(t *testing.T) { allocatesNothing(t, true) })
+}
+
+func allocatesNothing(t *testing.T, plainly bool) {
 	s, frames := textStream(1 << 30)
+	s.plainly = plainly
 	one := func() {
 		f, err := frames.Next()
 		if err == nil {

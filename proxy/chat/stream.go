@@ -37,6 +37,11 @@ type stream struct {
 	started bool      // a chunk has been edited, our ids in it
 	named   bool      // our ids are in the chunk at hand
 	known   bool      // created and model are the model's own
+
+	patterns []pattern // frames that were read, see learn
+	oldest   int       // the pattern that the next one replaces
+	strings  [][]byte  // of the frame at hand, reused
+	plainly  bool      // every frame is read: for tests
 }
 
 type choiceState struct {
@@ -59,6 +64,7 @@ type queued struct {
 	pieceEnd int
 	roles    []int // choices whose role is in the frame
 	named    bool  // our ids are in the frame
+	run      bool  // nothing but fragments of calls of one choice
 }
 
 // stream serves a streamed reply: text goes out as it comes, everything that
@@ -137,6 +143,7 @@ func (s *stream) reply(ctx context.Context, up *backend.Response) (governance.Ga
 func (s *stream) next() {
 	s.coll = newCollector(s.h.o.Settings.KeptLimit)
 	s.queue, s.kept = nil, 0
+	s.forget()
 	for i, c := range s.choices {
 		if c.text {
 			_ = s.out.write(s.id.chunk(i, textDelta("\n\n", false), "", nil))
@@ -192,6 +199,9 @@ func (s *stream) take(f sse.Frame) error {
 		}
 		return s.pass(f.Raw)
 	}
+	if taken, err := s.knownFrame(f); taken {
+		return err
+	}
 	if !f.Complete || f.Odd || len(f.Event) > 0 && string(f.Event) != "message" {
 		return s.strange(f)
 	}
@@ -246,6 +256,7 @@ func (s *stream) chunk(f sse.Frame) error {
 	frame, end := s.edited(f)
 	if !carries && !waits && len(s.queue) == 0 && len(v.Choices) > 0 && !s.finishes(v) {
 		s.note(v)
+		s.learn(f, frame)
 		return s.pass(frame)
 	}
 	return s.later(v, f, frame, end, carries, waits)
@@ -334,7 +345,9 @@ func (s *stream) later(v *openai.View, f sse.Frame, frame []byte, end int, carri
 			}
 		}
 		q.piece = s.coll.sealed.Piece(frame, callChoices(v)...)
+		s.learn(f, frame)
 		q.frame, q.end = s.remainder(f)
+		q.run = q.frame == nil && len(q.choice) == 1 && q.finish == nil && q.roles == nil
 	} else {
 		q.frame = bytes.Clone(frame)
 	}
@@ -343,7 +356,12 @@ func (s *stream) later(v *openai.View, f sse.Frame, frame []byte, end int, carri
 		c.text = c.text || hasWords(v.Data, &v.Choices[i])
 	}
 	s.queue = append(s.queue, q)
-	s.kept += int64(len(frame))
+	return s.keep(len(frame))
+}
+
+// keep counts bytes that wait.
+func (s *stream) keep(n int) error {
+	s.kept += int64(n)
 	if s.kept > s.h.o.Settings.KeptLimit {
 		return fault.New(fault.ServiceUnavailable, "the calls of this turn are over %d bytes", s.h.o.Settings.KeptLimit)
 	}

@@ -18,7 +18,9 @@ type writer struct {
 	every time.Duration
 	timer *time.Timer
 	ended bool
-	fresh bool // something was written since the last flush
+	// ready are frames that wait for the flush, so that frames which came together leave in one write.
+	ready []byte
+	sent  bool // something was handed on since the last flush
 	// waits: nothing has gone out, headers neither; frames gather in early
 	// until open is called.
 	waits  bool
@@ -84,11 +86,27 @@ func (o *writer) write(frame []byte) error {
 		o.early = append(o.early, frame...)
 		return nil
 	}
-	o.fresh = true
-	if _, err := o.w.Write(frame); err != nil {
-		o.broken = errors.Join(errGone, err)
+	if o.ready = append(o.ready, frame...); len(o.ready) >= together {
+		o.send()
 	}
 	return o.broken
+}
+
+// together is how many bytes of frames gather at most.
+const together = 16 << 10
+
+// send hands what is ready to the connection.
+func (o *writer) send() {
+	if len(o.ready) == 0 || o.broken != nil {
+		return
+	}
+	if _, err := o.w.Write(o.ready); err != nil {
+		o.broken = errors.Join(errGone, err)
+	}
+	o.sent = true
+	if o.ready = o.ready[:0]; cap(o.ready) > 2*together {
+		o.ready = nil
+	}
 }
 
 // flush sends what is buffered. Frames of the model's that wait for a decision
@@ -96,10 +114,10 @@ func (o *writer) write(frame []byte) error {
 func (o *writer) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.fresh {
+	if o.send(); !o.sent {
 		return
 	}
-	o.fresh = false
+	o.sent = false
 	o.push()
 	if o.timer != nil && !o.ended {
 		o.timer.Reset(o.every)
@@ -143,6 +161,7 @@ func (o *writer) pulse() {
 		return
 	}
 	if o.beat != nil {
+		o.send()
 		if _, err := o.w.Write(o.beat); err != nil {
 			o.broken = errors.Join(errGone, err)
 			return

@@ -16,7 +16,9 @@ const DefaultMaxFrame = 4 << 20
 var ErrFrameTooLarge = errors.New("sse: frame exceeds the size limit")
 
 const (
-	firstBuffer  = 8 << 10
+	// A stream that trickles needs little room; one whose reads fill it gets more, up to largeBuffer.
+	firstBuffer  = 4 << 10
+	largeBuffer  = 32 << 10
 	maxEmptyRead = 100
 )
 
@@ -28,6 +30,7 @@ type Reader struct {
 	pos int
 	err error // what ended the reading, delivered once the buffer is empty
 
+	full   bool // the last read filled the buffer
 	cut    cutter
 	joined []byte // payload of a frame with several data lines
 	first  bool   // the next frame is the first one and may start with a BOM
@@ -107,7 +110,7 @@ func (r *Reader) fill() {
 		r.buf = r.buf[:n]
 		r.pos = 0
 	}
-	if len(r.buf) == cap(r.buf) {
+	if len(r.buf) == cap(r.buf) || r.full && cap(r.buf) < largeBuffer {
 		grown := make([]byte, len(r.buf), max(firstBuffer, 2*cap(r.buf)))
 		copy(grown, r.buf)
 		r.buf = grown
@@ -115,6 +118,7 @@ func (r *Reader) fill() {
 	for range maxEmptyRead {
 		n, err := r.src.Read(r.buf[len(r.buf):cap(r.buf)])
 		r.buf = r.buf[:len(r.buf)+n]
+		r.full = len(r.buf) == cap(r.buf)
 		if err != nil {
 			r.err = err
 			return
