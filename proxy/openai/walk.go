@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"math"
 	"math/bits"
 	"unicode/utf8"
 )
@@ -23,15 +22,9 @@ type document struct {
 // the order of their starts.
 type ending struct{ start, end int32 }
 
-// scan checks a document strictly and makes its index, in the room of ends.
-func scan(b []byte, ends []ending) (document, error) {
-	d := document{b: b, ends: ends[:0]}
-	if err := check(b); err != nil {
-		return d, err
-	}
-	if len(b) > math.MaxInt32 {
-		return d, &SyntaxError{Offset: math.MaxInt32, Reason: "the document is too long"}
-	}
+// index notes where the objects and arrays of a document that was checked end.
+func (d *document) index() error {
+	b := d.b
 	// While a value is open, its end is the number of the value around it.
 	open, depth := int32(-1), 0
 	for at := 0; at < len(b); at++ {
@@ -40,7 +33,7 @@ func scan(b []byte, ends []ending) (document, error) {
 			at = skipString(b, at) - 1
 		case '{', '[':
 			if depth == MaxDepth {
-				return d, deep(at)
+				return deep(at)
 			}
 			depth++
 			d.ends = append(d.ends, ending{int32(at), open})
@@ -50,7 +43,7 @@ func scan(b []byte, ends []ending) (document, error) {
 			open, d.ends[open].end = d.ends[open].end, int32(at+1)
 		}
 	}
-	return d, nil
+	return nil
 }
 
 // skip is the end of the value that begins at at.
