@@ -47,7 +47,7 @@ func TestOnePassTakesWhatTheLibraryTakes(t *testing.T) {
 		// A byte changed somewhere.
 		if len(b) > 0 {
 			at := rapid.IntRange(0, len(b)-1).Draw(t, "at")
-			b[at] = rapid.SampledFrom([]byte(`{}[]",:0-.eE\u tfn` + "\x00\x1f\x80\xff")).Draw(t, "byte")
+			b[at] = rapid.SampledFrom([]byte(`{}[]",:0-.eE\u tfn`+"\x00\x1f\x80\xff")).Draw(t, "byte")
 			agrees(t, b)
 		}
 	})
