@@ -69,6 +69,10 @@ func (s *stream) learn(f sse.Frame, frame []byte) {
 		p.calls = s.coll.of(ch.Index)
 		p.place = ch.Calls[0].Index
 		p.call = p.calls.byIndex[p.place]
+		kind, _ := openai.Unquote(ch.Calls[0].Type.Of(v.Data))
+		if said := form(&ch.Calls[0]); said != p.call.Form() || kind != "" && kind != string(said) {
+			p.slots = p.slots[:0] // each such fragment is another fault of the call
+		}
 	}
 }
 
