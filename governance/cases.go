@@ -142,11 +142,13 @@ func (r *reader) decisionCase(n *yaml.Node) decisionCase {
 	call := Call{ID: "call_case", Form: FormFunction}
 	var offered map[string]Tool
 	var before []Call
+	called := false
 	for _, e := range r.members(n) {
 		switch e.key {
 		case "name":
 			c.name = r.text(e.value)
 		case "call":
+			called = true
 			x := r.call(e.value)
 			call.Name, call.Arguments = x.Name, string(x.Arguments)
 		case "form":
@@ -215,6 +217,9 @@ func (r *reader) decisionCase(n *yaml.Node) decisionCase {
 	c.facts.Tools = offered
 	if strings.TrimSpace(c.name) == "" {
 		c.name = "case at line " + fmt.Sprint(n.Line)
+	}
+	if !called {
+		r.complain(n, "the case has no call", "add call: {name: …, arguments: {…}}")
 	}
 	if c.expect == 0 {
 		r.complain(n, "the case expects nothing", "add expect: allow, clarify, confirm, escalate or block")

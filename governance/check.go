@@ -34,6 +34,10 @@ type Unasked struct {
 	Policy, Rule, Tool string
 	Default            Verdict   // what the profile alone says
 	Outcomes           []Verdict // what the rule can say, the mildest first
+	// Call is one that all policies together treat milder than the profile alone
+	// would, and Verdict what it gets; nil if none was found among those tried.
+	Call    *TriedCall
+	Verdict Verdict
 }
 
 // String is one line for people.
@@ -78,6 +82,9 @@ func Check(policies []Policy, opts Options, tools ...Tool) Report {
 		}
 	}
 	if bundle != nil {
+		for i := range report.Stops {
+			report.Stops[i].find(bundle, analyzer, tools)
+		}
 		report.Findings = append(report.Findings, Lint(bundle, tools)...)
 	}
 	return report
@@ -184,6 +191,41 @@ func (r *Report) stops(p Policy, rule Rule, profile Profile) {
 		outcomes = slices.Compact(outcomes)
 		if outcomes[0] < fallback {
 			r.Stops = append(r.Stops, Unasked{Policy: p.Name, Rule: rule.ID, Tool: tool, Default: fallback, Outcomes: outcomes})
+		}
+	}
+}
+
+// unaskedTries bounds the calls that are tried for one tool that is taken over.
+const unaskedTries = 256
+
+// find looks for a call that is no longer asked about, best one at an edge.
+func (u *Unasked) find(b *Bundle, analyzer Analyzer, tools []Tool) {
+	if analyzer == nil || strings.HasPrefix(u.Tool, HostedPrefix) {
+		return
+	}
+	tool := Tool{Type: "function", Name: strings.NewReplacer("*", "x", "?", "x").Replace(u.Tool)}
+	if i := slices.IndexFunc(tools, func(t Tool) bool { return matchTool(u.Tool, t.Name) }); i >= 0 {
+		tool = tools[i]
+	}
+	for _, r := range b.rules {
+		if r.policy.Name != u.Policy || r.ID != u.Rule {
+			continue
+		}
+		g, err := NewGrid(analyzer, []GridRule{{Rule: *r.Rule, Config: r.policy.Config, Domain: r.policy.Domain}}, tool, unaskedTries)
+		if err != nil {
+			return
+		}
+		for n := range g.points {
+			p := g.Point(n)
+			d := b.Decide(p.Facts, p.Calls)
+			v := d[len(d)-1].Verdict
+			if _, odd := g.ordinary(g.points[n]); odd || v >= u.Default || u.Call != nil && !strings.Contains(p.Words, "exactly") {
+				continue
+			}
+			u.Call, u.Verdict = p.tried(), v
+			if strings.Contains(p.Words, "exactly") {
+				return
+			}
 		}
 	}
 }

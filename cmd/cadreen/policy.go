@@ -14,6 +14,7 @@ type policyCommands struct {
 	Check   policyCheckCommand   `cmd:"" help:"Load policies, run their examples, and say what is probably not meant."`
 	Test    policyTestCommand    `cmd:"" help:"Run files of decision cases."`
 	Explain policyExplainCommand `cmd:"" help:"Say which verdict a call gets, and why."`
+	Schema  policySchemaCommand  `cmd:"" help:"Print the JSON Schema of policies or of decision cases, for editors."`
 	Replay  policyReplayCommand  `cmd:"" help:"Judge recorded decisions again by other policies, and say which would change."`
 }
 
@@ -86,6 +87,13 @@ func (c policyCheckCommand) Run(p program) error {
 	}
 	for _, s := range report.Stops {
 		fmt.Fprintln(p.Stdout, s)
+		if s.Call != nil {
+			around := ""
+			if s.Call.Circumstances != "" {
+				around = " (" + s.Call.Circumstances + ")"
+			}
+			fmt.Fprintf(p.Stdout, "  for example %s %s%s: %s\n", s.Call.Name, s.Call.Arguments, around, s.Verdict)
+		}
 	}
 	fmt.Fprintf(p.Stdout, "%d policies, %d rules: they load, and their examples come out right.\n", report.Policies, report.Rules)
 	return nil
