@@ -60,7 +60,7 @@ func (s *Server) guard(role string, passthrough bool, h func(echo.Context, keys.
 			return e
 		}
 		s.cleanHeaders(r.Header)
-		if r.Method == http.MethodPost && r.Header[idempotency.Header] != nil {
+		if changes(r.Method) && r.Header[idempotency.Header] != nil {
 			return s.once(c, p, h)
 		}
 		return h(c, p)
@@ -118,4 +118,10 @@ func (s *Server) cleanHeaders(h http.Header) {
 			delete(h, name)
 		}
 	}
+}
+
+// changes are the methods whose requests may carry an Idempotency-Key: SDKs send one
+// with each of them.
+func changes(method string) bool {
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
 }
