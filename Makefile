@@ -6,10 +6,10 @@ BIN         := bin/cadreen
 SOURCES      = $$(find . -name '*.go' -not -path '*/node_modules/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race chaos lint fuzz bench bench-doc bench-proxy fmt docs clean
+.PHONY: help build run test race chaos soak lint fuzz bench bench-doc bench-proxy fmt docs clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/cadreen, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/cadreen
@@ -28,6 +28,9 @@ race: ## run every test under the race detector (slow, needs a C compiler)
 chaos: ## run the fault suite 20 times longer than make test does, about half an hour (CHAOS=20)
 	@.ci/needs
 	CADREEN_CHAOS=$(or $(CHAOS),20) $(GO) test -count=1 -v -timeout 2h -run 'Chaos|TheStoreIsAway|TheSuiteOn' ./cmd/cadreen ./store/...
+
+soak: ## 300 requests a second for 15 minutes; fails if anything grows, writes docs/soak.md (ARGS="-for 2m -rate 100")
+	$(GO) run ./bench/soak -docs docs $(ARGS)
 
 lint: ## check formatting, go vet and staticcheck
 	@unformatted=$$(gofmt -l $(SOURCES)); \
