@@ -35,6 +35,7 @@ func TestYAMLInTheDocumentsIsWhatItSeemsToBe(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "block.yaml")
 		require.NoError(t, os.WriteFile(file, []byte(b.Text), 0o600))
 		switch {
+		case b.shownFile(): // docs_deploy_test.go
 		case b.plain(): // the program compiles it: docs_run_test.go
 		case strings.Contains(b.Text, "\nrules:\n"):
 			policies, err := governance.LoadFiles(file)

@@ -39,7 +39,7 @@ const mostOpen = 500
 
 func newLoad(url string, rate int) *load {
 	return &load{url: url, rate: rate, all: counts{Kinds: map[string]int{}},
-		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: mostOpen}}}
+		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 }
 
 // kinds are the conversations in the order they are sent, again and again: 20 of them make 24 requests.
