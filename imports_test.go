@@ -36,15 +36,17 @@ var mayImport = map[string][]string{
 	"conversations/answer": {},
 	"governance/cel":       {"governance"},
 	"governance/rule":      {"governance", "governance/cel"},
-	"proxy/openai":         {},
-	"proxy/sse":            {},
+	// The policies of workspaces: their versions in the store, and what decides by them.
+	"governance/policies": {"governance", "store", "fault"},
+	"proxy/openai":        {},
+	"proxy/sse":           {},
 	// What an answer says crosses from conversations in the reader's own type, so its room counts as part of conversations.
-	"proxy/*": {"proxy/openai", "proxy/sse", "proxy/backend", "conversations", "conversations/answer", "governance", "tools", "intelligence", "intelligence/audit", "fault"},
+	"proxy/*": {"proxy/openai", "proxy/sse", "proxy/backend", "conversations", "conversations/answer", "governance", "governance/policies", "tools", "intelligence", "intelligence/audit", "fault"},
 	// Keys of requests are claimed in the store.
 	"proxy/idempotency": {"fault", "store"},
 	// Keys are kept in the store, and readiness asks whether it can write.
 	"proxy/keys": {"governance", "fault", "store"},
-	"proxy":      {"proxy/*", "conversations", "governance", "tools", "intelligence", "intelligence/audit", "fault", "config", "store"},
+	"proxy":      {"proxy/*", "conversations", "governance", "governance/policies", "tools", "intelligence", "intelligence/audit", "fault", "config", "store"},
 	// The only place that knows every room.
 	"cmd/*": {"*"},
 	// What measures the program from outside runs it and imports none of it.

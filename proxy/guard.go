@@ -50,9 +50,7 @@ func (s *Server) guard(role string, passthrough bool, h func(echo.Context, keys.
 			}
 			return e
 		case role != anyRole && !p.Can(role):
-			e := fault.New(fault.Forbidden, "This API key lacks the role %s", role)
-			e.Hint = "Use a key with the role " + role + " or operator (cadreen key create --role " + role + ")."
-			return e
+			return lacks(role)
 		}
 		if want := r.Header.Get(headerWorkspace); want != "" && want != p.Workspace {
 			e := fault.New(fault.Forbidden, "This API key belongs to another workspace than X-Cadreen-Workspace-ID names")
@@ -65,6 +63,13 @@ func (s *Server) guard(role string, passthrough bool, h func(echo.Context, keys.
 		}
 		return h(c, p)
 	}
+}
+
+// lacks says which role a key does not have.
+func lacks(role string) error {
+	e := fault.New(fault.Forbidden, "This API key lacks the role %s", role)
+	e.Hint = "Use a key with the role " + role + " or operator (cadreen key create --role " + role + ")."
+	return e
 }
 
 func (s *Server) authenticate(c echo.Context) (keys.Principal, error) {

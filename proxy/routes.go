@@ -20,6 +20,8 @@ const (
 	routeChat   = "chat"
 	routeIntent = "intent"
 	routeReplay = "trace_replay"
+	// routeConfirm is of a policy, or of what waits for a yes.
+	routeConfirm = "policy_confirm"
 )
 
 func (s *Server) routes() {
@@ -35,6 +37,18 @@ func (s *Server) routes() {
 		s.add(http.MethodGet, base+"/escalations", "escalations", s.guard(keys.RoleReviewer, keyHolders, s.listEscalations))
 		s.add(http.MethodGet, base+"/escalations/:id", "escalation", s.guard(keys.RoleReviewer, keyHolders, s.getEscalation))
 		s.add(http.MethodPost, base+"/escalations/:id/resolve", "escalation_resolve", s.guard(keys.RoleReviewer, keyHolders, s.resolveEscalation))
+		s.add(http.MethodGet, base+"/policies", "policies", s.guard(anyRole, keyHolders, s.readsPolicies(withoutPolicy(s.policies.List))))
+		s.add(http.MethodPost, base+"/policies", "policy_create", s.guard(keys.RoleAuthor, keyHolders, s.policy(withoutPolicy(s.policies.Create))))
+		s.add(http.MethodPost, base+"/policies/evaluate", "policy_evaluate", s.guard(anyRole, keyHolders, s.policy(withoutPolicy(s.policies.Evaluate))))
+		s.add(http.MethodGet, base+"/policies/:id", "policy", s.guard(anyRole, keyHolders, s.readsPolicies(s.policies.Get)))
+		s.add(http.MethodPatch, base+"/policies/:id", "policy_change", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Change)))
+		s.add(http.MethodDelete, base+"/policies/:id", "policy_delete", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Delete)))
+		s.add(http.MethodGet, base+"/policies/:id/versions", "policy_versions", s.guard(anyRole, keyHolders, s.readsPolicies(s.policies.Versions)))
+		s.add(http.MethodPost, base+"/policies/:id/compile", "policy_compile", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Compile)))
+		s.add(http.MethodPost, base+"/policies/:id/confirm", routeConfirm, s.guard(anyRole, keyHolders, s.confirmPolicy))
+		s.add(http.MethodPost, base+"/policies/:id/rollback", "policy_rollback", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Rollback)))
+		s.add(http.MethodPost, base+"/policies/:id/test", "policy_test", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Test)))
+		s.add(http.MethodPost, base+"/policies/:id/simulate", "policy_simulate", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Simulate)))
 		s.add(http.MethodGet, base+"/intelligence", "traces", s.guard(anyRole, keyHolders, s.traces(withoutID(s.stored.List))))
 		s.add(http.MethodGet, base+"/intelligence/stats", "trace_stats", s.guard(anyRole, keyHolders, s.traces(withoutID(s.stored.Stats))))
 		s.add(http.MethodGet, base+"/intelligence/:id", "trace", s.guard(anyRole, keyHolders, s.traces(s.stored.Get)))

@@ -24,6 +24,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"cadreen/config"
+	"cadreen/governance/policies"
 	"cadreen/intelligence"
 	"cadreen/proxy/api"
 	"cadreen/proxy/backend"
@@ -83,6 +84,11 @@ type Options struct {
 	Seen api.Seen
 	// Deciding gives the policies of a workspace.
 	Deciding api.Deciding
+	// Policies keeps the policies of workspaces; nil has none. Archive has the
+	// recorded decisions that they are replayed on, Pending the calls that wait.
+	Policies *policies.Registry
+	Archive  policies.Archive
+	Pending  api.PendingHolds
 	// Traces stores traces; nil stores none. Evidence is what they were judged by.
 	Traces   *intelligence.Recorder
 	Evidence api.Evidence
@@ -108,6 +114,7 @@ type Server struct {
 	metrics       *Metrics
 	ready         readiness
 	escalations   *api.Escalations
+	policies      *api.Policies
 	stored        *api.Traces
 	intents       *intent.Handler
 	preconditions *api.Preconditions
@@ -140,6 +147,7 @@ func New(o Options) *Server {
 	s.limiting = newLimiting(o.Settings.Rates, o.Limiter, s.now, s.log)
 	s.audit = &api.Audit{Log: o.Audit}
 	s.intents = &intent.Handler{Seen: o.Seen}
+	s.policies = &api.Policies{Registry: o.Policies, Archive: o.Archive, Holds: o.Pending, Escalations: o.Desk}
 	s.preconditions = &api.Preconditions{Deciding: o.Deciding, Seen: o.Seen, Observer: o.Desk, Now: s.now}
 	s.assessing = &api.Assess{Deciding: o.Deciding, Seen: o.Seen, Now: s.now}
 	s.keeper = idempotency.New(idempotency.Options{Engine: o.Engine, Logger: s.log})

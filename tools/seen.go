@@ -268,3 +268,17 @@ func (s *Seen) Tools(ctx context.Context, workspace string) ([]governance.Tool, 
 	}
 	return tools, nil
 }
+
+// SchemaHashes answers the hash of the schema of every tool by name, "" for a tool
+// without one.
+func (s *Seen) SchemaHashes(ctx context.Context, workspace string) (map[string]string, error) {
+	list, err := s.List(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	hashes := make(map[string]string, len(list))
+	for _, t := range list {
+		hashes[t.Name] = t.SchemaHash
+	}
+	return hashes, nil
+}

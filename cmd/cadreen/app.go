@@ -13,6 +13,7 @@ import (
 
 	"cadreen/config"
 	"cadreen/governance"
+	"cadreen/governance/policies"
 	"cadreen/intelligence"
 	"cadreen/intelligence/audit"
 	"cadreen/proxy"
@@ -56,6 +57,7 @@ type Main struct {
 	audit    *audit.Writer
 	spans    *telemetry.Telemetry // nil where none are made
 	limiter  store.Limiter
+	policies *policies.Registry
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	// The audit is sealed until everything else has ended.
@@ -93,10 +95,15 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	m.engine = store.Observe(m.engine, metrics.StoreFailed)
 	m.audit = audit.New(audit.Options{Engine: m.engine, Records: governance.RecordLog, Logger: m.log, Retention: m.Config.Audit.Retention})
 	m.engine = m.audit.Engine()
-	policies, err := openPolicies(m.Config, m.log)
+	files, err := openPolicies(m.Config, m.log)
 	if err != nil {
 		return err
 	}
+	m.seen = tools.NewSeen(m.engine, m.log)
+	// What is confirmed under an Idempotency-Key is fenced like everything else.
+	fenced := idempotency.Fence(m.engine)
+	decides := policies.NewBundles(fenced, files, m.log)
+	m.policies = policies.New(policies.Options{Engine: fenced, Bundles: decides, Tools: m.seen, Words: sentences{}, Logger: m.log})
 	if m.backend, err = openBackend(m.Config.Backend); err != nil {
 		return err
 	}
@@ -107,19 +114,18 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	desk := governance.NewDesk(idempotency.Fence(m.engine), policies, governance.DeskOptions{
+	desk := governance.NewDesk(fenced, decides, governance.DeskOptions{
 		ConfirmExpires: m.Config.Confirm.Expires,
 		Replay:         m.Config.Confirm.Replay,
 		ReleaseAllowed: m.Config.Batch == "release_allowed",
 		Retention:      m.Config.Trace.Retention,
 		Logger:         m.log,
 	})
-	m.seen = tools.NewSeen(m.engine, m.log)
 	if m.Config.Trace.Store {
 		m.traces = intelligence.NewRecorder(intelligence.Options{Engine: m.engine, Logger: m.log,
 			Retention: m.Config.Trace.Retention, Stored: metrics.TracesStored, Lost: metrics.TracesLost})
 	}
-	m.server = m.newServer(metrics, desk, policies, ring)
+	m.server = m.newServer(metrics, desk, decides, ring)
 	// Listen before the first key is made: a port that is taken must not cost it.
 	if m.listener, err = net.Listen("tcp", m.Config.Listen); err != nil {
 		return fmt.Errorf("listen %s: %w", m.Config.Listen, err)
@@ -134,7 +140,8 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if m.traces != nil {
 		m.work.Go(func() { m.traces.Run(background) })
 	}
-	m.work.Go(func() { m.watchPolicies(background, policies) })
+	m.work.Go(func() { m.watchPolicies(background, files) })
+	m.work.Go(func() { decides.Run(background) })
 	m.work.Go(func() { m.failed <- m.server.Serve(m.listener) })
 	m.greet()
 	return nil
@@ -211,10 +218,10 @@ func (m *Main) setDefaults() {
 // now is the time that requests go by.
 func (m *Main) now() time.Time { return time.Now().Add(m.Offset()) }
 
-func (m *Main) newServer(metrics *proxy.Metrics, desk *governance.Desk, live *governance.Live, ring *keys.Ring) *proxy.Server {
+func (m *Main) newServer(metrics *proxy.Metrics, desk *governance.Desk, decides *policies.Bundles, ring *keys.Ring) *proxy.Server {
 	c := m.Config
 	handler := chat.New(chat.Options{
-		Backend: intent.Listen(m.backend), Desk: desk, Decider: live, Seen: m.seen, Logger: m.log,
+		Backend: intent.Listen(m.backend), Desk: desk, Decider: decides, Seen: m.seen, Logger: m.log,
 		Now: m.now,
 		Settings: chat.Settings{
 			Model:               c.Backend.Model,
@@ -228,7 +235,7 @@ func (m *Main) newServer(metrics *proxy.Metrics, desk *governance.Desk, live *go
 	})
 	return proxy.New(proxy.Options{
 		Chat: handler, Backend: m.backend, Desk: desk, Keys: ring, Engine: m.engine, Traces: m.traces, Evidence: desk, Metrics: metrics, Telemetry: m.spans, Logger: m.log, Now: m.now,
-		Seen: m.seen, Deciding: deciding{live},
+		Seen: m.seen, Deciding: decides, Policies: m.policies, Archive: desk, Pending: desk,
 		Limiter: m.limiter,
 		Audit:   audit.NewLog(m.engine, governance.RecordLog, m.audit),
 		Settings: proxy.Settings{

@@ -95,12 +95,3 @@ func describePolicies(cfg *config.Config) (string, error) {
 	}
 	return fmt.Sprintf("%s: %d policies, %d rules, profile %s", cfg.Policies, len(bundle.Policies()), rules, bundle.Profile()), nil
 }
-
-// deciding gives the policies that decide in a workspace: those of the files
-// decide in every one.
-type deciding struct{ live *governance.Live }
-
-// For implements api.Deciding.
-func (d deciding) For(context.Context, string) (*governance.Bundle, error) {
-	return d.live.Bundle(), nil
-}
