@@ -105,6 +105,7 @@ func (d *doctor) store(ctx context.Context, cfg *config.Config) {
 	d.durability(ctx, engine, cfg)
 	d.clock(ctx, engine)
 	d.keys(ctx, engine, cfg)
+	d.workspaces(ctx, engine, cfg)
 }
 
 func (d *doctor) durability(ctx context.Context, engine store.Engine, cfg *config.Config) {

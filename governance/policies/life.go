@@ -144,6 +144,37 @@ func (r *Registry) Stale(ctx context.Context, workspace string, versions []Versi
 	return out, nil
 }
 
+// StalePolicy is an active policy whose tools are not what they were.
+type StalePolicy struct {
+	ID, Name string
+	Version  int
+	Tools    []string
+}
+
+// StaleRules lists the active policies of a workspace that name tools whose schemas
+// have changed since.
+func (r *Registry) StaleRules(ctx context.Context, workspace string) ([]StalePolicy, error) {
+	s, err := r.bundles.current(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	var list []StalePolicy
+	for _, a := range s.active.Active {
+		v, err := r.Version(ctx, workspace, a.ID, a.Version)
+		if err != nil {
+			return nil, err
+		}
+		changed, err := r.StaleTools(ctx, workspace, &v)
+		if err != nil {
+			return nil, err
+		}
+		if len(changed) > 0 {
+			list = append(list, StalePolicy{a.ID, a.Name, a.Version, changed})
+		}
+	}
+	return list, nil
+}
+
 func staleTools(v *Version, hashes map[string]string) []string {
 	var changed []string
 	for name, hash := range v.Schemas {
