@@ -150,3 +150,35 @@ func BenchmarkDecideFromUserNumberInNoneOf200Messages(b *testing.B) {
 func BenchmarkDecideFromUserWordInNoneOf200Messages(b *testing.B) {
 	benchFromUser(b, "args.order_id.replace('456', 'nobody')", "Refund it", governance.Confirm)
 }
+
+// A rule of 20 reads the ledger: what it said was loaded before.
+func BenchmarkDecideLedgerRule(b *testing.B) {
+	facts, calls := benchTurn(b, "process_refund")
+	policies := benchPolicies(19, 19)
+	policies[0].Rules = append(policies[0].Rules, governance.Rule{ID: "limit", Tools: []string{"process_refund"}, When: []governance.Line{
+		{If: `count("process_refund", "24h", args.order_id) > 3 || total("process_refund", "amount", "24h", requester.id) > 10000`, Effect: governance.Confirm}}})
+	bundle := benchBundle(b, policies)
+	args, err := governance.ReadArguments(calls[0])
+	require.NoError(b, err)
+	facts.Ledger = map[string]governance.Tally{}
+	for _, m := range bundle.Reads("process_refund").Meters {
+		id, err := m.Account(&facts, args)
+		require.NoError(b, err)
+		facts.Ledger[id] = governance.Tally{Count: 1, Micro: 100}
+	}
+	decideLoop(b, bundle, facts, calls, governance.Allow, targetRules)
+}
+
+// A rule of 20 asks where an argument came from: 200 messages and 20 results.
+func BenchmarkDecideOriginInNone(b *testing.B) {
+	facts, calls := benchTurn(b, "process_refund")
+	policies := benchPolicies(19, 19)
+	policies[0].Rules = append(policies[0].Rules, governance.Rule{ID: "origin", Tools: []string{"process_refund"}, When: []governance.Line{
+		{If: `origin(args.order_id) == "model"`, Effect: governance.Confirm}}})
+	calls[0].Arguments = strings.Replace(calls[0].Arguments, `"456"`, `"999999"`, 1)
+	for i := range 20 {
+		facts.Results = append(facts.Results, governance.ToolResult{CallID: fmt.Sprint(i), Name: "get_order", Arguments: `{}`,
+			Text: fmt.Sprintf(`{"order_id":"%d","status":"shipped","total":%d.50,"items":[{"sku":"A-1"},{"sku":"A-2"}]}`, i+256, i)})
+	}
+	decideLoop(b, benchBundle(b, policies), facts, calls, governance.Confirm, targetRules)
+}

@@ -19,8 +19,10 @@ import (
 // A string must stand there whole: same letters after NFC and case folding, runs
 // of white space counting as one blank, and not as a part of a longer word,
 // number, address or path ("45" is not in "456" or "45.5", nor "x.com" in
-// "a@x.com"). A number must stand there by value in one of the usual spellings:
-// 1000.5, 1,000.50, $1,000.50. Everything else is an error.
+// "a@x.com"). In names accents do not count, a date like 2026-03-05 may be spelled
+// in another way (words_dates.go), and a text that is an amount is compared by its
+// value. A number must stand there by value in one of the usual spellings: 1000.5,
+// 1,000.50, $1,000.50, 1.000,50, 1k. Everything else is an error.
 func (a *activation) fromUser(_ string, args ...ref.Val) ref.Val {
 	said := a.userWords().holdValue("from_user", args[0])
 	if said == types.False && a.in.Unsupplied.Words {
@@ -167,7 +169,18 @@ var ascii = func() (table [256]struct{ folded, is uint8 }) {
 
 func (w *words) hold(x string) bool {
 	x = string(appendFolded(nil, x))
-	return x != "" && w.anywhere(anchor(x), x, func(text string) bool { return holdsWord(text, x) })
+	switch {
+	case x == "":
+		return false
+	case w.anywhere(anchor(x), x, func(text string) bool { return holdsWord(text, x) }):
+		return true
+	case looksLikeDate(x):
+		return w.holdDate(x)
+	case isName(x):
+		return w.holdName(x)
+	}
+	number, ok := writtenNumber(x)
+	return ok && w.holdNumber(number)
 }
 
 // holdsWord: x stands in the text by itself.

@@ -12,7 +12,84 @@ func (w *words) holdNumber(x string) bool {
 	whole, _, _ := strings.Cut(strings.TrimPrefix(x, "-"), ".")
 	// Digits are grouped by threes from the right, so the last ones stand together.
 	last := whole[max(0, len(whole)-3):]
-	return w.anywhere(last, last, func(text string) bool { return holdsNumber(text, x) })
+	if w.anywhere(last, last, func(text string) bool { return holdsNumber(text, x) }) {
+		return true
+	}
+	// 2k and 2 thousand have other digits.
+	if len(whole) < 4 {
+		return false
+	}
+	for _, text := range w.texts {
+		if scaled(text) && holdsNumber(string(appendFolded(nil, text)), x) {
+			return true
+		}
+	}
+	return false
+}
+
+// scales are what may stand behind a number to multiply it, and by how many tens.
+var scales = []struct {
+	word string
+	tens int
+}{{"k", 3}, {"thousand", 3}, {"million", 6}}
+
+// scaled says, quickly, whether a text may hold a number with a scale.
+func scaled(text string) bool {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case 'k', 'K', 't', 'T', 'm', 'M':
+			if c := text[i-1]; c >= '0' && c <= '9' || c == ' ' && i > 1 && text[i-2] >= '0' && text[i-2] <= '9' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// scale reads what multiplies a number: its words and how many tens, 0 if none.
+func scale(after string) (rest string, tens int) {
+	for _, s := range scales {
+		word := strings.TrimPrefix(after, " ")
+		if s.word == "k" {
+			word = after // "5 k" is no number
+		}
+		rest, ok := strings.CutPrefix(word, s.word)
+		if r, n := utf8.DecodeRuneInString(rest); ok && (n == 0 || !wordRune(r)) {
+			return rest, s.tens
+		}
+	}
+	return after, 0
+}
+
+// shift multiplies a plain number by tens.
+func shift(x string, tens int) string {
+	whole, fraction, _ := strings.Cut(x, ".")
+	for ; tens > 0; tens-- {
+		digit := "0"
+		if fraction != "" {
+			digit, fraction = fraction[:1], fraction[1:]
+		}
+		whole += digit
+	}
+	return plainNumber(whole + "." + fraction)
+}
+
+// writtenNumber reads a text that is an amount and nothing else: $1,000.50. A
+// number that begins with zeros is an id.
+func writtenNumber(x string) (string, bool) {
+	x = strings.TrimFunc(x, func(r rune) bool { return currency(r) || r == ' ' })
+	if x == "" || x[0] == '0' && len(x) > 1 && x[1] != '.' {
+		return "", false
+	}
+	for i := range len(x) {
+		if (x[i] < '0' || x[i] > '9') && x[i] != '.' && x[i] != ',' {
+			return "", false
+		}
+	}
+	if x[0] == '.' || x[0] == ',' || x[len(x)-1] == '.' || x[len(x)-1] == ',' {
+		return "", false
+	}
+	return ungroup(x)
 }
 
 // holdsNumber: a number of this value, as plainNumber writes it, stands in the
@@ -29,7 +106,8 @@ func holdsNumber(text, x string) bool {
 			i++
 		}
 		number, ok := ungroup(text[start:i])
-		if !ok || plainNumber(number) != x || !numberEnds(text[i:]) {
+		rest, tens := scale(text[i:])
+		if !ok || shift(number, tens) != x || !numberEnds(rest) {
 			continue
 		}
 		before := strings.TrimRightFunc(text[:start], currency)
@@ -88,8 +166,21 @@ func currencyWord(s string) bool {
 }
 
 // ungroup takes the commas out of 1,000,000.50; a comma that does not group by
-// three makes it no number.
+// three makes it no number, unless it cannot be but the decimal comma: 1.000,50 and
+// 1000,50.
 func ungroup(s string) (string, bool) {
+	if whole, cents, comma := strings.Cut(s, ","); comma && len(cents) == 2 {
+		groups := strings.Split(whole, ".")
+		for _, g := range groups[1:] {
+			if len(g) != 3 {
+				return "", false
+			}
+		}
+		if len(groups) > 1 && (len(groups[0]) > 3 || groups[0] == "0") {
+			return "", false
+		}
+		return strings.Join(groups, "") + "." + cents, true
+	}
 	whole, fraction, point := strings.Cut(s, ".")
 	if point && strings.ContainsAny(fraction, ".,") {
 		return "", false
