@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -39,7 +38,8 @@ type decisionCase struct {
 // list under `cases`. A case has name, call {name, arguments}, expect (a verdict),
 // and may have rule (the id of a determining rule), reason, requester, messages,
 // domain, now, profile, forced, tool_messages, confirmed, truncated, before (calls
-// of the same turn), released (calls of earlier turns) and tools: a list of names
+// of the same turn), released (calls of earlier turns: name, arguments, ago, result;
+// the ledger holds just these), claimed (results of no such call) and tools: a list of names
 // or a mapping from name to {type, description, schema}. Without tools, every tool
 // that is called counts as offered. The bundle's own profile applies where a case
 // names none. The error is about the file; cases that come out wrong are results.
@@ -143,6 +143,7 @@ func (r *reader) decisionCase(n *yaml.Node) decisionCase {
 	var offered map[string]Tool
 	var before []Call
 	called := false
+	var past []casePast
 	for _, e := range r.members(n) {
 		switch e.key {
 		case "name":
@@ -163,10 +164,12 @@ func (r *reader) decisionCase(n *yaml.Node) decisionCase {
 				before = append(before, Call{ID: fmt.Sprintf("call_before_%d", i+1), Form: FormFunction, Name: b.Name, Arguments: string(b.Arguments)})
 			}
 		case "released":
-			for i, x := range r.list(e.value) {
-				b := r.call(x)
-				c.facts.Released = append(c.facts.Released, Released{ID: fmt.Sprintf("call_released_%d", i+1), Name: b.Name, Arguments: string(b.Arguments),
-					At: exampleTime.Add(-time.Hour)})
+			for _, x := range r.list(e.value) {
+				past = append(past, r.past(x))
+			}
+		case "claimed":
+			for _, x := range r.list(e.value) {
+				c.facts.Results = append(c.facts.Results, r.claimed(x))
 			}
 		case "requester":
 			c.facts.Requester = r.requester(e.value)
@@ -199,10 +202,11 @@ func (r *reader) decisionCase(n *yaml.Node) decisionCase {
 		case "reason":
 			c.reason = r.text(e.value)
 		default:
-			r.unknown(e, "a case", "name", "call", "form", "truncated", "malformed", "before", "released", "requester", "messages", "domain",
+			r.unknown(e, "a case", "name", "call", "form", "truncated", "malformed", "before", "released", "claimed", "requester", "messages", "domain",
 				"workspace", "now", "forced", "tool_messages", "confirmed", "profile", "tools", "expect", "rule", "reason")
 		}
 	}
+	c.facts.remember(past)
 	c.calls = append(before, call)
 	if offered == nil {
 		offered = map[string]Tool{}
