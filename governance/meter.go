@@ -267,13 +267,14 @@ func (in *Input) Tally(m *Meter) (Tally, error) {
 			if in.Facts.Now.Sub(r.At) >= m.Window {
 				continue
 			}
-			if err := in.tallyOther(m, account, r, &t); err != nil {
+			// Of a call that went out, what cannot be summed adds nothing: see postings.
+			if err := in.tallyOther(m, account, r, &t, false); err != nil {
 				return Tally{}, err
 			}
 		}
 	}
 	for _, r := range in.Provisional {
-		if err := in.tallyOther(m, account, r, &t); err != nil {
+		if err := in.tallyOther(m, account, r, &t, true); err != nil {
 			return Tally{}, err
 		}
 	}
@@ -293,7 +294,8 @@ func (in *Input) Tally(m *Meter) (Tally, error) {
 }
 
 // tallyOther adds another call of the requester, if it is in the same account.
-func (in *Input) tallyOther(m *Meter, account string, r Released, t *Tally) error {
+// exact says that an amount that cannot be summed is an error.
+func (in *Input) tallyOther(m *Meter, account string, r Released, t *Tally, exact bool) error {
 	if !m.Counts(r.Name) {
 		return nil
 	}
@@ -306,7 +308,7 @@ func (in *Input) tallyOther(m *Meter, account string, r Released, t *Tally) erro
 	}
 	amount := int64(0)
 	if m.Amount != "" {
-		if amount, err = m.amountOf(args); err != nil {
+		if amount, err = m.amountOf(args); err != nil && exact {
 			return err
 		}
 	}
