@@ -52,6 +52,7 @@ func TestFromUserFindsWholeWordsAndValuesOnly(t *testing.T) {
 		{"pay 1.5k€", `{"x":1500}`, true},
 		{"pay 1.2345k", `{"x":1234.5}`, true},
 		{"pay 2 k", `{"x":2000}`, false},
+		{"pay 0.5k", `{"x":500}`, true},
 		{"pay 2kg", `{"x":2000}`, false},
 		{"pay 2 thousand dollars", `{"x":2000}`, true},
 		{"pay 2 Million", `{"x":2000000}`, true},

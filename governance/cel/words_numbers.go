@@ -15,8 +15,8 @@ func (w *words) holdNumber(x string) bool {
 	if w.anywhere(last, last, func(text string) bool { return holdsNumber(text, x) }) {
 		return true
 	}
-	// 2k and 2 thousand have other digits.
-	if len(whole) < 4 {
+	// 2k, 0.5k and 2 thousand have other digits.
+	if len(whole) < 3 {
 		return false
 	}
 	for _, text := range w.texts {
