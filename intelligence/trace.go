@@ -139,6 +139,7 @@ func (t *Trace) Model(begun time.Time, m ModelCall) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	m.Code = ownCode(m.Code)
 	m.Took, m.Model, m.Asked = t.since(begun), Redact(m.Model), Redact(m.Asked)
 	t.e.Models = append(t.e.Models, m)
 	t.stage(Stage{Name: StageModel}, begun)
@@ -146,6 +147,19 @@ func (t *Trace) Model(begun time.Time, m ModelCall) {
 		t.model(m)
 		t.model = nil
 	}
+}
+
+// Codes beside those of the catalogue.
+const (
+	codeUpstream  = "upstream"  // one that the model's server made up
+	codeCancelled = "cancelled" // the request ended before its model call did
+)
+
+func ownCode(code string) string {
+	if _, ok := fault.Lookup(code); ok || code == "" {
+		return code
+	}
+	return codeUpstream
 }
 
 // OnModel has f called with the next model call that is over, or with a code when
@@ -224,7 +238,7 @@ func (t *Trace) Outcome(gate string, next fault.NextAction) {
 // what a client or a model wrote.
 func (t *Trace) Failed(f *fault.Error) {
 	t.edit(func(e *Entry) {
-		e.Status, e.Code = f.HTTPStatus(), f.Code
+		e.Status, e.Code = f.HTTPStatus(), ownCode(f.Code)
 		if e.Next == nil || f.Next != nil {
 			next := f.NextAction()
 			e.Next = &next
@@ -257,7 +271,7 @@ func (t *Trace) End(status int) (workspace string, e Entry) {
 	defer t.mu.Unlock()
 	t.e.Status, t.e.Took = status, t.since(t.e.Started)
 	if t.model != nil {
-		t.model(ModelCall{Code: "cancelled"})
+		t.model(ModelCall{Code: codeCancelled})
 		t.model = nil
 	}
 	return t.workspace, t.e

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -111,13 +112,31 @@ func (s *Server) done(c echo.Context, x *exchange, took time.Duration, completed
 	case c.Request().Context().Err() != nil:
 		s.log.Debug("client gone", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "took", took)
 	case !completed:
-		s.log.Error("answer broken off", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "error", x.err)
+		s.log.Error("answer broken off", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "error", loggable(x.err))
 	case status >= 500:
-		s.log.Error("request failed", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "error", x.err)
+		s.log.Error("request failed", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "error", loggable(x.err))
 	default:
 		s.log.Debug("request", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "took", took)
 	}
 }
+
+// loggable is an error without what a client sent: messages quote that.
+func loggable(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return fmt.Sprint(err)
+	}
+	text := f.Code
+	if f.Message != "" {
+		text += ": " + quotation.ReplaceAllString(f.Message, `"…"`)
+	}
+	if f.Err != nil {
+		text += ": " + f.Err.Error()
+	}
+	return text
+}
+
+var quotation = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
 // record tells metrics, telemetry and the store what the trace of a request
 // tells. Stored is the trace of one that asked for something to be done. Reading

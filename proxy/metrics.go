@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"cadreen/fault"
 	"cadreen/intelligence"
 )
 
@@ -152,18 +151,10 @@ func (m *Metrics) trace(e *intelligence.Entry) {
 		m.tokens.WithLabelValues("input").Add(float64(max(c.Input, 0)))
 		m.tokens.WithLabelValues("output").Add(float64(max(c.Output, 0)))
 		if c.Code != "" {
-			m.modelError.WithLabelValues(ownCode(c.Code)).Inc()
+			m.modelError.WithLabelValues(c.Code).Inc()
 		}
 	}
 	m.added.WithLabelValues(stream).Observe(float64(max(rest, 0)) * micro)
-}
-
-// ownCode is a code of the catalogue; those of upstreams are anything.
-func ownCode(code string) string {
-	if _, ok := fault.Lookup(code); ok {
-		return code
-	}
-	return "upstream"
 }
 
 // reviewed counts the decision of a reviewer.

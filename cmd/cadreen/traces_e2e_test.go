@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	gopenai "github.com/sashabaranov/go-openai"
 	"github.com/stretchr/testify/require"
 
+	"cadreen/config"
 	"cadreen/proxy/scripted"
+	"cadreen/store"
 )
 
 // The wire types of a client that is strict about integers, as the public SDKs
@@ -442,6 +445,79 @@ func TestTracesThatAreNotStored(t *testing.T) {
 	}
 	status, body := p.call(t, "POST", "/v1/intelligence/cad_x/replay", keyAnn, "")
 	require.Equal(t, http.StatusServiceUnavailable, status, body)
+}
+
+// A secret that a client or a model puts anywhere stands in nothing that is kept
+// of a trace, said in the log, counted, or shown by the trace itself.
+func TestACanaryIsFoundInNoTrace(t *testing.T) {
+	const canary, token = "canary-7f3a", "sk-canary7f3aabcdefghijkl"
+	onBothStores(t, func(t *testing.T, storeURL string) {
+		model := scripted.New(t)
+		cfg, err := config.Load(setup{backend: model.URL(), policy: tracePolicy, store: storeURL}.file(t), nil)
+		require.NoError(t, err)
+		log := newJournal()
+		m := &Main{Config: cfg, Stderr: log, LogLevel: slog.LevelDebug}
+		require.NoError(t, m.Run(t.Context()))
+		defer func() { require.NoError(t, m.Close()) }()
+		p := &proxyUnderTest{t: t, url: m.URL() + "/v1", main: m}
+
+		secret := func(amount string) scripted.Call {
+			return refund("call_"+canary, `{"order_id":"`+canary+`","amount":`+amount+`,"note":{"`+canary+`":"`+canary+`"}}`)
+		}
+		headers := []string{"X-Api-Key", canary, "Accept", full, "X-Conversation-Id", token}
+		ask := newChat("My password is " + canary).with(`,"context":{"domain":"shop"}`)
+		var blocks []string
+		for _, amount := range []string{"750", "2000", "9000", "1"} {
+			for _, stream := range []bool{false, true} {
+				model.Next(turnOf(stream, "Your secret is "+canary, secret(amount)))
+				r := p.post(ask.streaming(stream).body(), headers...)
+				require.Equal(t, 200, r.status)
+				meta, _ := block(t, r)
+				text, err := json.Marshal(meta)
+				require.NoError(t, err)
+				blocks = append(blocks, string(text))
+				if amount == "750" {
+					r = p.post(ask.say(r.read(t).text, "yes").body(), headers...)
+					require.Equal(t, 200, r.status)
+				}
+			}
+		}
+		model.Next(turnOf(false, "", scripted.Call{ID: "call_1", Name: token, Arguments: `{"` + token + `":1}`}))
+		p.post(newChat("hi").with(`,"context":{"domain":"`+token+`"},"conversation_id":"`+token+`"`).body(), headers...)
+		model.Next(scripted.Error(400, "invalid_request_error", canary, "You said "+canary))
+		p.post(newChat("hi").body(), headers...)
+		model.Next(turnOf(false, "You said "+canary))
+		p.call(t, "POST", "/v1/intent", keyAnn, `{"messages":[{"role":"user","content":"`+canary+`"}]}`)
+		p.call(t, "POST", "/v1/"+token+"?key="+canary, keyAnn, "")
+		p.call(t, "POST", "/v1/escalations/"+token+"/resolve?x="+canary, keyRhea, `{"decision":"`+canary+`","comment":"`+canary+`"}`)
+
+		var l wireTraces
+		require.Equal(t, 200, p.get(t, "/v1/intelligence?limit=100", keyRhea, &l))
+		require.Greater(t, l.Count, 10)
+		kept := 0
+		for _, kind := range []string{"trace", "trace_hour"} {
+			docs, err := m.engine.List(t.Context(), "shop", kind, store.Query{Index: "at"})
+			require.NoError(t, err)
+			require.NotEmpty(t, docs)
+			for _, doc := range docs {
+				kept++
+				text := string(doc.Value)
+				for _, at := range doc.Index {
+					text += " " + at.Key
+				}
+				before, after, found := strings.Cut(text, "7f3a")
+				require.False(t, found, "%.80s", before[max(0, len(before)-80):]+"7f3a"+after)
+			}
+		}
+		require.Greater(t, kept, 1)
+		_, _, metrics := metricsOf(t, p)
+		said := log.text.String()
+		require.NotEmpty(t, said)
+		for what, text := range map[string]string{"metrics": metrics, "log": said, "blocks": strings.Join(blocks, "\n")} {
+			before, _, found := strings.Cut(text, "7f3a")
+			require.False(t, found, "%s: %s", what, before[max(0, len(before)-200):])
+		}
+	})
 }
 
 // The public clients, with the full profile, on JSON and streams.
