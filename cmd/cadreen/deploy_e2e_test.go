@@ -290,7 +290,7 @@ func TestTheProxiesOfTheDeployPageKeepStreamsAlive(t *testing.T) {
 		program, err := exec.LookPath("nginx")
 		if err != nil {
 			if program, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-				t.Skip("nginx is not here: install it (Debian: apt-get install nginx-light) to run this")
+				t.Skip("nginx is not here: install it (Debian: apt-get install nginx) to run this")
 			}
 		}
 		behind(t, func(t *testing.T, upstream, listen string) *exec.Cmd { return nginx(t, program, upstream, listen) })
