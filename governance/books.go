@@ -56,8 +56,8 @@ func (b *books) fork() *books {
 	return c
 }
 
-// look opens an account.
-func (b *books) look(ctx context.Context, id string, window time.Duration) (*book, error) {
+// look opens an account of a meter.
+func (b *books) look(ctx context.Context, id string, m *Meter, now time.Time) (*book, error) {
 	if open := b.open[id]; open != nil {
 		return open, nil
 	}
@@ -65,7 +65,12 @@ func (b *books) look(ctx context.Context, id string, window time.Duration) (*boo
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, storeFault(err)
 	}
-	a.Window = window
+	a.Window = m.Window
+	if version == 0 {
+		if err := b.seed(ctx, id, &a, m, now); err != nil {
+			return nil, err
+		}
+	}
 	b.open[id] = &book{account: a, version: version}
 	return b.open[id], nil
 }
@@ -129,7 +134,7 @@ func (b *books) read(ctx context.Context, judge Decider, f *Facts, calls []Call,
 			if _, done := out[id]; done {
 				continue
 			}
-			open, err := b.look(ctx, id, meters[j].Window)
+			open, err := b.look(ctx, id, &meters[j], f.Now)
 			if err != nil {
 				return nil, err
 			}
@@ -142,7 +147,7 @@ func (b *books) read(ctx context.Context, judge Decider, f *Facts, calls []Call,
 // posting is what one call adds to an account.
 type posting struct {
 	account string
-	window  time.Duration
+	meter   *Meter
 	micro   int64
 }
 
@@ -168,7 +173,7 @@ func postings(judge Decider, f *Facts, call Call) []posting {
 		if err != nil {
 			continue // it has no such value, so it is in nobody's account
 		}
-		e := posting{account: id, window: meters[i].Window}
+		e := posting{account: id, meter: &meters[i]}
 		if meters[i].Amount != "" {
 			e.micro, _ = meters[i].amountOf(args)
 		}
@@ -180,7 +185,7 @@ func postings(judge Decider, f *Facts, call Call) []posting {
 // settle counts a call that goes out.
 func (b *books) settle(ctx context.Context, now time.Time, list []posting) error {
 	for _, e := range list {
-		open, err := b.look(ctx, e.account, e.window)
+		open, err := b.look(ctx, e.account, e.meter, now)
 		if err != nil {
 			return err
 		}
@@ -191,10 +196,10 @@ func (b *books) settle(ctx context.Context, now time.Time, list []posting) error
 
 // Reservation is what a hold keeps back in one account of the ledger.
 type Reservation struct {
-	Account string        `json:"account"`
-	Window  time.Duration `json:"window"`
-	Items   []int         `json:"items"`           // of the hold, that count there
-	Micro   []int64       `json:"micro,omitempty"` // what each adds to a sum
+	Account string  `json:"account"`
+	Meter   Meter   `json:"meter"`
+	Items   []int   `json:"items"`           // of the hold, that count there
+	Micro   []int64 `json:"micro,omitempty"` // what each adds to a sum
 	// What stands in the account.
 	Count int64     `json:"count,omitempty"`
 	Sum   int64     `json:"sum,omitempty"`
@@ -206,7 +211,7 @@ func (h *Hold) reserve(item int, list []posting) {
 	for _, e := range list {
 		at := slices.IndexFunc(h.Reserved, func(r Reservation) bool { return r.Account == e.account })
 		if at < 0 {
-			h.Reserved = append(h.Reserved, Reservation{Account: e.account, Window: e.window})
+			h.Reserved = append(h.Reserved, Reservation{Account: e.account, Meter: *e.meter})
 			at = len(h.Reserved) - 1
 		}
 		r := &h.Reserved[at]
@@ -216,7 +221,7 @@ func (h *Hold) reserve(item int, list []posting) {
 
 // keep brings the accounts to what the hold keeps back now: its calls that wait
 // or may go, until the hold expires; nothing once it has ended.
-func (b *books) keep(ctx context.Context, h *Hold) error {
+func (b *books) keep(ctx context.Context, h *Hold, now time.Time) error {
 	for i := range h.Reserved {
 		r := &h.Reserved[i]
 		var sum Tally
@@ -232,7 +237,7 @@ func (b *books) keep(ctx context.Context, h *Hold) error {
 		if sum.Count == r.Count && sum.Micro == r.Sum && until.Equal(r.Until) {
 			continue
 		}
-		open, err := b.look(ctx, r.Account, r.Window)
+		open, err := b.look(ctx, r.Account, &r.Meter, now)
 		if err != nil {
 			return err
 		}

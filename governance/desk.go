@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -50,6 +51,7 @@ type Desk struct {
 	escalations *store.Collection[Escalation]
 	evidence    *store.Collection[Evidence]
 	accounts    *store.Collection[account]
+	metered     sync.Map // workspace and meter to since when it is counted
 }
 
 // NewDesk builds a desk on a store.
@@ -359,7 +361,7 @@ func (d *Desk) turnOps(p *Plan) ([]store.Op, error) {
 func (d *Desk) holdOps(ctx context.Context, p *Plan, books *books) ([]store.Op, error) {
 	h := p.Hold
 	forgetReservations(h)
-	if err := books.keep(ctx, h); err != nil {
+	if err := books.keep(ctx, h, p.turn.Facts.Now); err != nil {
 		return nil, err
 	}
 	beside := holdBytes{Facts: p.turn.Facts}

@@ -131,7 +131,7 @@ func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now t
 		// back: what a reviewer let go, or has not yet decided, is not wanted.
 		h.close(StateCancelled, now, a.By.ID, ChannelChat, "the requester took it back")
 		out.Result = ResultDenied
-		ops, err := d.closeOps(ctx, h, version, books)
+		ops, err := d.closeOps(ctx, h, version, now, books)
 		return out, ops, err
 	case !h.Ready:
 		return out, nil, nil // only a reviewer can move this hold
@@ -167,7 +167,7 @@ func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now t
 		}
 		ops = append(ops, more...)
 	}
-	more, err := d.closeOps(ctx, h, version, books)
+	more, err := d.closeOps(ctx, h, version, now, books)
 	return out, append(ops, more...), err
 }
 

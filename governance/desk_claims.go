@@ -49,7 +49,7 @@ func (d *Desk) claimOps(ctx context.Context, h *Hold, books *books) ([]store.Op,
 		prior.close(StateSuperseded, h.Created, h.Principal, ChannelAsk, "the same conversation asked again")
 	}
 	// The claim itself is taken over, not given free.
-	ops, err := d.keepOps(ctx, &prior, priorVersion, books)
+	ops, err := d.keepOps(ctx, &prior, priorVersion, h.Created, books)
 	if err != nil {
 		return nil, err
 	}

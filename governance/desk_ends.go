@@ -81,7 +81,7 @@ func (d *Desk) change(ctx context.Context, workspace, id string, fn func(*Hold, 
 		if err != nil {
 			return err
 		}
-		more, err := d.closeOps(ctx, &h, version, books)
+		more, err := d.closeOps(ctx, &h, version, now, books)
 		if err != nil {
 			return err
 		}
@@ -106,8 +106,8 @@ var eventOf = map[State]string{StateExpired: EventExpire, StateSuperseded: Event
 
 // closeOps write a changed hold; where it ended, also its record, and the ends of
 // its escalations and of its claim.
-func (d *Desk) closeOps(ctx context.Context, h *Hold, version int64, books *books) ([]store.Op, error) {
-	ops, err := d.keepOps(ctx, h, version, books)
+func (d *Desk) closeOps(ctx context.Context, h *Hold, version int64, now time.Time, books *books) ([]store.Op, error) {
+	ops, err := d.keepOps(ctx, h, version, now, books)
 	if err != nil || h.State == StateHeld {
 		return ops, err
 	}
@@ -121,8 +121,8 @@ func (d *Desk) closeOps(ctx context.Context, h *Hold, version int64, books *book
 
 // keepOps write a changed hold and, where it ended, its record. What it keeps
 // back in the ledger follows it, in books.
-func (d *Desk) keepOps(ctx context.Context, h *Hold, version int64, books *books) ([]store.Op, error) {
-	if err := books.keep(ctx, h); err != nil {
+func (d *Desk) keepOps(ctx context.Context, h *Hold, version int64, now time.Time, books *books) ([]store.Op, error) {
+	if err := books.keep(ctx, h, now); err != nil {
 		return nil, err
 	}
 	put, err := d.holds.Replace(h.ID, version, *h, h.index()...)

@@ -266,3 +266,44 @@ func TestReplayReadsTheLedgerOfThen(t *testing.T) {
 		require.False(t, r.Changed())
 	}
 }
+
+// A limit that is new, or counts in another way, begins with what went out before
+// it, and counts each call once.
+func TestANewLimitBeginsWithWhatWentOutBeforeIt(t *testing.T) {
+	for _, when := range []string{
+		`count("pay", "1h", args.customer) > 4`,
+		`count("p*", "1h", args.customer, requester.id, conversation.id) > 3`,
+		`total("pay", "amount", "1h", args.customer) > 8`,
+	} {
+		t.Run(when, func(t *testing.T) {
+			b := newBench(t, governance.DeskOptions{})
+			under := func(when string) {
+				b.desk = governance.NewDesk(b.engine, limits(t, governance.Rule{ID: "limits", Tools: []string{"pay"}, When: []governance.Line{{If: when, Effect: governance.Block}}}), governance.DeskOptions{})
+			}
+			pay := func(chat, arguments string) int {
+				p, err := b.desk.Plan(b.ctx, payTurn(chat, alice, arguments))
+				require.NoError(t, err)
+				out, err := b.desk.CommitWith(b.ctx, p, func() governance.Asked { return governance.Asked{} })
+				require.NoError(t, err)
+				return len(out.Calls)
+			}
+			under(`args.amount > 100`)
+			require.Equal(t, 1, pay("old", `{"customer":"a","amount":3}`))
+			b.clock.add(50 * time.Minute)
+			for range 2 {
+				require.Equal(t, 1, pay("c", `{"customer":"A","amount":2}`))
+			}
+			require.Equal(t, 1, pay("c", `{"amount":2}`), "of no customer")
+			b.clock.add(time.Second)
+
+			under(when)
+			require.Equal(t, 1, pay("c", `{"customer":"a","amount":1}`))
+			require.Equal(t, 0, pay("c", `{"customer":"a","amount":1}`))
+			under(when) // another replica, or the same after a restart
+			require.Equal(t, 0, pay("c", `{"customer":"a","amount":1}`))
+			require.Equal(t, 1, pay("c", `{"customer":"b","amount":1}`))
+			b.clock.add(time.Hour)
+			require.Equal(t, 1, pay("c", `{"customer":"a","amount":1}`))
+		})
+	}
+}

@@ -14,13 +14,14 @@ type observed struct {
 	Released
 	Conversation string `json:"conversation"`
 	Principal    string `json:"principal"`
+	Domain       string `json:"domain,omitempty"`
 	TraceID      string `json:"trace_id"`
 	Result       string `json:"result,omitempty"` // resultPrint of the first result that was seen
 }
 
 // observe notes a released call, so that later rules can ask for it.
 func (d *Desk) observe(f *Facts, traceID string, call Call) (store.Op, error) {
-	o := observed{Conversation: f.Conversation, Principal: f.Requester.ID, TraceID: traceID,
+	o := observed{Conversation: f.Conversation, Principal: f.Requester.ID, Domain: f.Domain, TraceID: traceID,
 		Released: Released{ID: call.ID, Name: call.Name, Arguments: call.Arguments, At: f.Now}}
 	return d.calls.Create("call_"+ulid.Make().String(), o, o.index()...)
 }
@@ -28,7 +29,8 @@ func (d *Desk) observe(f *Facts, traceID string, call Call) (store.Op, error) {
 func (c *observed) index() []store.Index {
 	at := c.At.UnixMilli()
 	index := []store.Index{{Name: "chat", Key: scoped(c.Principal, c.Conversation), Score: at},
-		{Name: "trace", Key: c.TraceID, Score: at}, {Name: "kept", Score: at}} // for erasing
+		{Name: "trace", Key: c.TraceID, Score: at}, {Name: "kept", Score: at}, // for erasing
+		{Name: "tool", Key: c.Name, Score: at}} // for the ledger
 	if c.ID != "" {
 		index = append(index, store.Index{Name: "call_id", Key: scoped(c.Principal, c.ID), Score: at})
 	}

@@ -179,7 +179,7 @@ func (d *Desk) resolveOps(ctx context.Context, e *Escalation, version int64, h *
 	}
 	ops = append(ops, others...)
 	// A hold that ends by a review has no open escalation left but this one.
-	hold, err := d.keepOps(ctx, h, holdVersion, books)
+	hold, err := d.keepOps(ctx, h, holdVersion, now, books)
 	if err != nil || h.State == StateHeld {
 		return append(ops, hold...), err
 	}
