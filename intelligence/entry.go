@@ -33,7 +33,7 @@ type Entry struct {
 	More int `json:"more,omitempty"`
 	// Gaps are what was not known, beside the facts that calls lack.
 	Gaps []Gap `json:"gaps,omitempty"`
-	// Answer is what an answer to held calls came to.
+	// Answer is what an answer to held calls came to, Reviewed if a reviewer's.
 	Answer string `json:"answer,omitempty"`
 	// Waited is how long these calls were held, in microseconds.
 	Waited int64 `json:"waited,omitempty"`
@@ -103,6 +103,9 @@ const (
 	Blocked  = "blocked"
 )
 
+// Reviewed is the Answer of a reviewer.
+const Reviewed = "reviewed"
+
 // Names of stages.
 const (
 	StageCapabilities = "capability_check"
@@ -112,6 +115,7 @@ const (
 	StageExecution    = "execution"
 	StageEscalation   = "escalation"
 	StageHandoff      = "human_handoff"
+	StageAnswer       = "answer"
 )
 
 // Stage is one step of the answer, with the time that it was measured to take.

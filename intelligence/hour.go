@@ -60,7 +60,7 @@ func (h *hour) add(e *Entry) {
 
 func (c *counts) add(e *Entry) {
 	c.Traces++
-	if d := e.Decision(); d != "" {
+	if d := e.Decision(); d != "" && (e.Judged || e.Answer != "") {
 		if c.Decisions == nil {
 			c.Decisions = map[string]int{}
 		}

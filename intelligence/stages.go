@@ -23,7 +23,7 @@ func (e *Entry) stages() []MetaStage {
 				e.Models[model].stage(&m)
 				model++
 			}
-		case StageHandoff:
+		case StageAnswer:
 			m.Status = status(s.Status, true, Skipped)
 			if m.Detail == "" {
 				m.Detail = e.Answer

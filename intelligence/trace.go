@@ -188,12 +188,21 @@ func (t *Trace) Judged(begun time.Time, calls []Call) {
 	})
 }
 
+// Tried notes calls that nobody has proposed and that were judged all the same:
+// they are no decisions.
+func (t *Trace) Tried(begun time.Time, calls []Call) {
+	t.edit(func(e *Entry) {
+		t.stage(Stage{Name: StageGovernance}, begun)
+		e.take(append(slices.Clip(e.Calls), calls...))
+	})
+}
+
 // Answered notes what an answer to held calls came to: a word such as released
 // or denied, and the calls; waited is how long they were held.
 func (t *Trace) Answered(begun time.Time, word string, waited time.Duration, calls []Call) {
 	t.edit(func(e *Entry) {
 		e.Answer, e.Waited = word, max(waited.Microseconds(), 0)
-		t.stage(Stage{Name: StageHandoff}, begun)
+		t.stage(Stage{Name: StageAnswer}, begun)
 		e.take(calls)
 	})
 }
@@ -246,6 +255,9 @@ func (t *Trace) Failed(f *fault.Error) {
 	})
 }
 
+// Gone notes that the client went away before its answer was complete.
+func (t *Trace) Gone() { t.edit(func(e *Entry) { e.Code = codeCancelled }) }
+
 // Block is the value of the answer's field intelligence, as far as is known by
 // now; nil if the answer shows none.
 func (t *Trace) Block() []byte {
@@ -270,6 +282,9 @@ func (t *Trace) End(status int) (workspace string, e Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.e.Status, t.e.Took = status, t.since(t.e.Started)
+	if status == 0 && t.e.Code == "" {
+		t.e.Code = codeCancelled
+	}
 	if t.model != nil {
 		t.model(ModelCall{Code: codeCancelled})
 		t.model = nil

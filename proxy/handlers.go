@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -97,20 +96,6 @@ func (s *Server) getEscalation(c echo.Context, p keys.Principal) error {
 
 func (s *Server) resolveEscalation(c echo.Context, p keys.Principal) error {
 	return s.escalations.Resolve(c.Response(), c.Request(), apiCaller(p), c.Param("id"))
-}
-
-// counted is a desk whose resolved escalations are counted.
-type counted struct {
-	api.Desk
-	metrics *Metrics
-}
-
-func (d counted) Resolve(ctx context.Context, workspace, id string, r governance.Resolution) (governance.Escalation, error) {
-	done, err := d.Desk.Resolve(ctx, workspace, id, r)
-	if err == nil && done.ResolvedAt != nil {
-		d.metrics.reviewed(done.ResolvedAt.Sub(done.CreatedAt))
-	}
-	return done, err
 }
 
 // traces hands a request about stored traces over. Reviewers and operators read

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"cadreen/proxy/api"
 	"cadreen/proxy/backend"
 	"cadreen/proxy/keys"
 	"cadreen/store"
@@ -54,7 +55,7 @@ func (s *Server) health(c echo.Context, p keys.Principal) error {
 		answer.Status = "degraded"
 		s.log.Warn("degraded", "trace_id", of(c).trace, "store", storeErr, "backend", backendErr, "governance", governanceErr)
 	}
-	return c.JSON(http.StatusOK, answer)
+	return api.Write(c.Response(), c.Request(), answer)
 }
 
 type subsystem struct {

@@ -135,8 +135,12 @@ func (m *Metrics) trace(e *intelligence.Entry) {
 	}
 	if e.Answer != "" {
 		m.answers.WithLabelValues(e.Answer).Inc()
+		channel := "chat"
+		if e.Answer == intelligence.Reviewed {
+			channel = "review"
+		}
 		if e.Waited > 0 {
-			m.answering.WithLabelValues("chat").Observe(float64(e.Waited) * micro)
+			m.answering.WithLabelValues(channel).Observe(float64(e.Waited) * micro)
 		}
 	}
 	if len(e.Models) == 0 {
@@ -155,12 +159,6 @@ func (m *Metrics) trace(e *intelligence.Entry) {
 		}
 	}
 	m.added.WithLabelValues(stream).Observe(float64(max(rest, 0)) * micro)
-}
-
-// reviewed counts the decision of a reviewer.
-func (m *Metrics) reviewed(waited time.Duration) {
-	m.answers.WithLabelValues("reviewed").Inc()
-	m.answering.WithLabelValues("review").Observe(max(waited, 0).Seconds())
 }
 
 func (m *Metrics) serve(c echo.Context) error {

@@ -142,7 +142,7 @@ func New(o Options) *Server {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.escalations = &api.Escalations{Desk: counted{o.Desk, s.metrics}}
+	s.escalations = &api.Escalations{Desk: o.Desk}
 	s.stored = &api.Traces{Recorder: o.Traces, Evidence: o.Evidence, Deciding: o.Deciding}
 	s.limiting = newLimiting(o.Settings.Rates, o.Limiter, s.now, s.log)
 	s.audit = &api.Audit{Log: o.Audit}

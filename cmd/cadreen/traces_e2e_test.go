@@ -376,6 +376,64 @@ func TestTracesAreStored(t *testing.T) {
 	})
 }
 
+// Every address that answers an object of ours shows its trace: id and, by
+// default, all of it.
+func TestEveryAnswerCarriesItsTrace(t *testing.T) {
+	p, model := startScripted(t, setup{policy: tracePolicy, keys: "keys:\n  - {name: olga, key: " + keyOlga + ", workspace: shop, roles: [operator]}\n"})
+	model.Otherwise(turnOf(false, "Hello."))
+	for _, c := range []struct{ method, path, body string }{
+		{"GET", "/health", ""}, {"GET", "/escalations", ""}, {"GET", "/intelligence", ""}, {"GET", "/intelligence/stats", ""},
+		{"POST", "/intent", `{"messages":[{"role":"user","content":"hi"}]}`},
+		{"POST", "/policies/evaluate", `{"action":"process_refund","context":{"amount":9000},"domain":"shop"}`},
+		{"GET", "/policies", ""}, {"GET", "/audit", ""}, {"GET", "/audit/stats", ""}, {"GET", "/audit/verify", ""},
+		{"POST", "/assess", `{"task":"Refund an order"}`}, {"POST", "/preconditions/check", `{"action":"process_refund","context":{"amount":750}}`},
+		{"GET", "/memory/types", ""}, {"GET", "/nothing", ""}, {"POST", "/embeddings", "{}"},
+	} {
+		t.Run(c.method+" "+c.path, func(t *testing.T) {
+			for accept, shows := range map[string]bool{"": true, full: true, auditing: true, lean: false} {
+				res, body := p.exchange(t, c.method, "/api/v1/cadreen"+c.path, keyOlga, c.body, "Accept", accept)
+				var o struct {
+					TraceID      string    `json:"trace_id"`
+					Intelligence *wireMeta `json:"intelligence"`
+				}
+				require.NoError(t, json.Unmarshal([]byte(body), &o), body)
+				require.Equal(t, res.Header.Get("X-Cadreen-Trace-Id"), o.TraceID, body)
+				require.Equal(t, shows, o.Intelligence != nil, body)
+				if shows {
+					require.Equal(t, accept != auditing, o.Intelligence.Process != nil)
+				}
+			}
+		})
+	}
+	var l wireTraces
+	require.Equal(t, 200, p.get(t, "/v1/intelligence?domain=shop", keyOlga, &l))
+	require.Len(t, l.Traces, 4, "the evaluations")
+	require.Equal(t, "blocked", l.Traces[0].Meta.Governance.Decision)
+	require.Equal(t, "Refunds", l.Traces[0].Meta.Governance.PolicyID)
+	var s struct {
+		Decisions map[string]int `json:"governance_decisions"`
+	}
+	require.Equal(t, 200, p.get(t, "/v1/intelligence/stats", keyOlga, &s))
+	require.Empty(t, s.Decisions, "what nobody proposed is no decision")
+}
+
+const keyOlga = "sk_cadreen_olga_0123456789abcdef"
+
+// A stream that breaks, and a client that leaves, are told by the trace.
+func TestTheTraceOfABrokenStream(t *testing.T) {
+	p, model := startScripted(t, setup{})
+	h := scripted.Head{}
+	model.Next(scripted.Stream(append(scripted.Wire{NoDone: true}.Steps(h.Role(0), h.Text(0, "half")), scripted.Cut())...))
+	r := p.post(newChat("hi").streaming(true).body(), "Accept", full)
+	_, times := 0, strings.Count(r.body, `"intelligence"`)
+	require.Zero(t, times, "nothing stands beside the error of a stream")
+	var tr wireTrace
+	require.Equal(t, 200, p.get(t, "/v1/intelligence/"+r.header.Get("X-Cadreen-Trace-Id"), keyAnn, &tr))
+	require.Equal(t, "service_unavailable", tr.Meta.Process.ErrorCode)
+	require.Contains(t, tr.Meta.Summary, "error service_unavailable")
+	require.Equal(t, "failed", tr.Meta.Stages[len(tr.Meta.Stages)-1].Status)
+}
+
 // A twin of a keyed request gets the answer of the first, with its trace; there
 // is one trace.
 func TestAReplayedAnswerHasTheTraceOfTheFirst(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"cadreen/fault"
 	"cadreen/governance"
+	"cadreen/intelligence"
 )
 
 // Desk is where escalations are kept. All its errors are *fault.Error.
@@ -92,10 +93,13 @@ func (e *Escalations) Resolve(w http.ResponseWriter, r *http.Request, c Caller, 
 		f.Param = "resolution"
 		return f
 	}
+	told := intelligence.From(r.Context())
+	begun := told.Begin()
 	done, err := e.Desk.Resolve(r.Context(), c.Workspace, id,
 		governance.Resolution{Decision: body.Decision, Comment: body.Comment, To: body.To, By: c.Requester})
 	if err != nil {
 		return err
 	}
+	tellReviewed(told, begun, &done)
 	return write(w, r, done)
 }

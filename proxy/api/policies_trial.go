@@ -10,6 +10,7 @@ import (
 	"cadreen/fault"
 	"cadreen/governance"
 	"cadreen/governance/policies"
+	"cadreen/intelligence"
 )
 
 // named is a version that a request about decisions names.
@@ -142,10 +143,13 @@ func (s *Policies) Evaluate(w http.ResponseWriter, r *http.Request, c Author) er
 		}
 		versions = append(versions, &v)
 	}
+	told := intelligence.From(r.Context())
+	begun := told.Begin()
 	decisions, err := s.Registry.Evaluate(r.Context(), c.Workspace, []policies.Trial{trial}, versions...)
 	if err != nil {
 		return err
 	}
+	tellTried(told, begun, body.Domain, body.Action, &decisions[0])
 	out := evaluatedOf(body.Action, body.Domain, decisions[0])
 	out.DecisionID = "dec_" + strings.TrimPrefix(c.TraceID, "cad_")
 	return write(w, r, out)

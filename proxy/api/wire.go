@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"strconv"
+	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
@@ -81,6 +83,9 @@ func where(err error) string {
 	return ""
 }
 
+// Write is write for answers that are made elsewhere.
+func Write(w http.ResponseWriter, r *http.Request, v any) error { return write(w, r, v) }
+
 // write answers a JSON object with the request's trace in it, as far as the
 // request's profile shows it.
 func write(w http.ResponseWriter, r *http.Request, v any) error {
@@ -90,7 +95,7 @@ func write(w http.ResponseWriter, r *http.Request, v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	traced(&buf, intelligence.From(r.Context()))
+	traced(&buf, v, intelligence.From(r.Context()))
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -101,20 +106,17 @@ func write(w http.ResponseWriter, r *http.Request, v any) error {
 	return nil
 }
 
-// traced adds trace_id and intelligence to an encoded object, unless it has them.
-func traced(buf *bytes.Buffer, t *intelligence.Trace) {
+// traced adds trace_id and intelligence to an encoded object, unless it has
+// fields of these names.
+func traced(buf *bytes.Buffer, v any, t *intelligence.Trace) {
 	object := bytes.TrimRight(buf.Bytes(), "\n")
 	if t == nil || len(object) < 2 || object[0] != '{' {
 		return
 	}
-	var have map[string]json.RawMessage
-	if err := json.Unmarshal(object, &have); err != nil {
-		return
-	}
 	buf.Truncate(len(object) - 1)
-	comma := len(have) > 0
+	comma := len(object) > len("{}")
 	add := func(name string, value []byte) {
-		if _, there := have[name]; there || value == nil {
+		if value == nil || hasField(reflect.TypeOf(v), name) {
 			return
 		}
 		if comma {
@@ -127,4 +129,20 @@ func traced(buf *bytes.Buffer, t *intelligence.Trace) {
 	add("trace_id", []byte(strconv.Quote(t.ID())))
 	add("intelligence", t.Block())
 	buf.WriteString("}\n")
+}
+
+// hasField says that a struct is encoded with a field of this name.
+func hasField(t reflect.Type, name string) bool {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	for _, f := range reflect.VisibleFields(t) {
+		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag == name && f.IsExported() {
+			return true
+		}
+	}
+	return false
 }

@@ -113,8 +113,10 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, in http.Hea
 		return err
 	case ctx.Err() != nil:
 		h.o.Logger.Debug("the client went away", "trace_id", t.caller.TraceID)
+		t.caller.Trace.Gone()
 	default:
 		f := fault.From(err)
+		t.caller.Trace.Failed(f)
 		h.o.Logger.Warn("a stream broke", "trace_id", t.caller.TraceID, "error", err)
 		s.out.last(f.Event(t.caller.TraceID, t.caller.BaseURL))
 	}

@@ -72,7 +72,7 @@ func (t *Telemetry) stage(ctx context.Context, e *intelligence.Entry, s intellig
 	if s.Status != "" {
 		span.SetAttributes(attribute.String("cadreen.status", s.Status))
 	}
-	if s.Name == intelligence.StageGovernance || s.Name == intelligence.StageHandoff {
+	if s.Name == intelligence.StageGovernance || s.Name == intelligence.StageAnswer {
 		for _, c := range e.Calls {
 			span.AddEvent("decision", trace.WithTimestamp(micros(e.Started, s.At+s.Took)), trace.WithAttributes(
 				attribute.String(keyTool, c.Tool), attribute.String(keyVerdict, c.Verdict), attribute.String(keyOutcome, c.Went),
