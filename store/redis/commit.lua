@@ -36,12 +36,16 @@ local function arg()
   return ARGV[a]
 end
 
--- The number of the last entry that a log was ever given, 0 for none.
+-- The number of the last entry of a log, 0 for none.
 local function newest(log)
-  local about = redis.pcall('XINFO', 'STREAM', log)
-  if about.err then
-    return 0
-  end
+  local entry = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  return entry and tonumber(string.match(entry[1], '^%d+')) or 0
+end
+
+-- Where somebody took the last entries away by hand, Redis goes on from the number
+-- that it gave out last, and so does this: what is missing stays a gap.
+local function goon(log)
+  local about = redis.call('XINFO', 'STREAM', log)
   for i = 1, #about, 2 do
     if about[i] == 'last-generated-id' then
       return tonumber(string.match(about[i + 1], '^%d+'))
@@ -93,7 +97,11 @@ for _, s in ipairs(steps) do
       at = string.format('%.0f', t[1] * 1000000 + t[2] + ARGV[4])
     end
     last[s.key] = last[s.key] + 1
-    redis.call('XADD', s.key, string.format('%.0f-0', last[s.key]), 't', at, 'd', s.value)
+    local added = redis.pcall('XADD', s.key, string.format('%.0f-0', last[s.key]), 't', at, 'd', s.value)
+    if type(added) == 'table' and added.err then
+      last[s.key] = goon(s.key) + 1
+      redis.call('XADD', s.key, string.format('%.0f-0', last[s.key]), 't', at, 'd', s.value)
+    end
   elseif s.what == 'T' then
     local from = math.min(tonumber(s.value) + 1, last[s.key])
     if from > 0 then
