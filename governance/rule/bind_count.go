@@ -179,12 +179,8 @@ func (b *binding) alone(one term) {
 
 // sumsAnyCurrency: a sum adds up whatever is written.
 func (b *binding) sumsAnyCurrency(one term, tools []*tool) {
-	for _, list := range []*terms{&b.clause.conditions, b.clause.only} {
-		for _, other := range list.all() {
-			if other.item.AnyMoney {
-				return
-			}
-		}
+	if b.anyCurrency() {
+		return
 	}
 	b.ask("sum", one.place, fmt.Sprintf("%s has a currency, and sums do not tell currencies apart: should they all be added up?", tools[0].Name), "in any currency")
 }

@@ -102,11 +102,11 @@ func (b *binding) currencyOf(one term, made compare, n *amountPhrase) condition 
 
 // saysCurrency: the clause says which currency is meant, or that any is.
 func (b *binding) saysCurrency(currency string) bool {
+	if b.anyCurrency() {
+		return true
+	}
 	for _, list := range []*terms{&b.clause.conditions, b.clause.only} {
 		for _, other := range list.all() {
-			if other.item.AnyMoney {
-				return true
-			}
 			if v := other.item.Values; v != nil && !v.Not && len(v.Values) == 1 && v.Values[0].Currency == currency && !list.anyOf() && !list.mixed() {
 				return true
 			}
@@ -145,4 +145,9 @@ func (b *binding) figure(one term, op, value string) compare {
 		b.notUnderstood(one.place)
 	}
 	return compare{argument: a.name, op: op, value: value, size: a.kind == "array"}
+}
+
+// anyCurrency: the sentence says once that it does not matter.
+func (c *compiler) anyCurrency() bool {
+	return slices.ContainsFunc(c.tokens, func(t token) bool { return t.class == "AnyCurrency" })
 }

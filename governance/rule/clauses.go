@@ -170,7 +170,12 @@ func (c *compiler) settle(k *clause) {
 		return
 	}
 	p, place := k.unapproved.phrase, k.unapproved.place
+	onlyWith := c.tokens[place.from].class == "Only"
 	switch {
+	case onlyWith && k.only == nil && (k.effect == 0 || k.effect == governance.Allow):
+		c.owned(k, p) // "delete orders only with a manager's approval"
+	case onlyWith:
+		c.notUnderstood(place)
 	case k.effect == governance.Block:
 		k.effect = 0
 		c.owned(k, p)

@@ -21,10 +21,10 @@ type item struct {
 	Break      bool              `parser:"  @(Sep|Stop)"`
 	And        bool              `parser:"| @And"`
 	Or         bool              `parser:"| @Or"`
+	Unapproved *unapprovedPhrase `parser:"| @@"`
 	Only       bool              `parser:"| @Only"`
 	Otherwise  bool              `parser:"| @Otherwise"`
 	Beyond     string            `parser:"| @(Above|Below)"`
-	Unapproved *unapprovedPhrase `parser:"| @@"`
 	Unless     bool              `parser:"| @Unless"`
 	With       bool              `parser:"| @With"`
 	May        bool              `parser:"| @May"`
@@ -56,10 +56,10 @@ type item struct {
 }
 
 // unapprovedPhrase: without approval, without a manager's approval, unless a
-// manager approves.
+// manager approves, only with approval.
 type unapprovedPhrase struct {
 	Asking   bool         `parser:"(  @(Asking|UnlessApproved)"`
-	Approval bool         `parser:" | Without ( @Approval"`
+	Approval bool         `parser:" | (Without | Only With) ( @Approval"`
 	By       *ownerPhrase `parser:"             @@?"`
 	Whose    *ownerPhrase `parser:"           | @@ Poss? Approval )"`
 	Approver *ownerPhrase `parser:" | Unless (  @@ Confirms"`

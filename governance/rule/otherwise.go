@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"slices"
 
 	"cadreen/governance"
 )
@@ -27,6 +28,17 @@ func (c *compiler) otherwise(k *clause, before []outcome, clauses []*clause) []o
 			c.notUnderstood(k.place) // nothing is left
 		}
 		holds = append(holds, o.when)
+	}
+	for i := len(holds) - 1; i > 0; i-- {
+		for j := range holds[:i] {
+			if within(holds[j], holds[i]) {
+				holds[j] = holds[i] // up to 500 is all that is up to 100 too
+			}
+			if holds[i].cel() == holds[j].cel() || within(holds[i], holds[j]) {
+				holds = slices.Delete(holds, i, i+1)
+				break
+			}
+		}
 	}
 	rest := condition(not{holds})
 	if len(holds) == 1 {
