@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"cadreen/governance"
-	"cadreen/governance/rule"
+	english "cadreen/governance/rule"
 )
 
 // Every example loads without a warning, its cases come out right, and every rule decides at least one of them.
@@ -56,7 +56,7 @@ func TestTheLocksOfExamplesAreUpToDate(t *testing.T) {
 			for _, p := range policies {
 				for _, r := range p.Rules {
 					if len(r.When) == 1 && r.When[0].If == "" {
-						result := rule.CompileRule(r, exampleTools(t, folder), nil)
+						result := english.CompileRule(r, exampleTools(t, folder), nil)
 						require.NoError(t, result.Err(), r.ID)
 						pins = append(pins, result.Pin())
 					}
