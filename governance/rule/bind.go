@@ -60,6 +60,7 @@ func (b *binding) join(t *terms, conditions []condition, places []span) conditio
 	case !t.mixed() && t.anyOf():
 		return some(conditions)
 	case !t.mixed():
+		b.possible(conditions, places)
 		return both(conditions...)
 	}
 	andFirst, orFirst := b.groups(t.joins, places, "or"), b.groups(t.joins, places, "and")
@@ -78,6 +79,18 @@ func (b *binding) join(t *terms, conditions []condition, places []span) conditio
 	}
 	parts = append(parts, inner(now))
 	return outer(parts)
+}
+
+// possible refuses conditions of which never all hold: "with reason gift and reason
+// late" means something else.
+func (b *binding) possible(conditions []condition, places []span) {
+	for i := range conditions {
+		for j := range conditions[:i] {
+			if disjoint(conditions[j], conditions[i]) {
+				b.problem("%q and %q never hold together. Write \"or\", or a rule for each.", b.text(places[j]), b.text(places[i]))
+			}
+		}
+	}
 }
 
 func sameJoin(written, wanted string) bool {

@@ -87,13 +87,13 @@ func (b *binding) inCountries(one term, p *valuesPhrase) condition {
 	for _, v := range p.Values {
 		if v.Group != "" {
 			codes = append(codes, countryGroups[v.Group].members...)
-			said = append(said, v.Group)
+			said = append(said, "in "+v.Group)
 			continue
 		}
 		codes = append(codes, v.Country)
 		said = append(said, countriesByCode[v.Country].name)
 	}
-	a := b.target(b.tools, one, "is in "+said[0], namesCountry, countries)
+	a := b.target(b.tools, one, "is "+said[0], namesCountry, countries)
 	spellings := countrySpellings(codes)
 	if len(a.enum) == 0 {
 		return inCountries{a.name, spellings, list(said, "or")}

@@ -104,6 +104,9 @@ func followed(rest []*item) bool {
 		if it.Break {
 			return false
 		}
+		if i == 0 && it.Only {
+			return true // "and must be under $500"
+		}
 		if it.Effect != nil || it.Phrase != nil && i > 0 && rest[i-1].Compare != nil {
 			return true
 		}

@@ -99,8 +99,8 @@ type inCountries struct {
 func (c inCountries) cel() string {
 	return field(c.argument) + ".upperAscii() in " + quoteAll(c.values)
 }
-func (c inCountries) english() string { return c.argument + " is in " + c.name }
-func (c inCountries) deny() string    { return c.argument + " is not in " + c.name }
+func (c inCountries) english() string { return c.argument + " is " + c.name }
+func (c inCountries) deny() string    { return c.argument + " is not " + c.name }
 
 // missing: the argument was left out, or is an empty text.
 type missing struct {

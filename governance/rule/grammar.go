@@ -22,7 +22,7 @@ type item struct {
 	And        bool              `parser:"| @And"`
 	Or         bool              `parser:"| @Or"`
 	Unapproved *unapprovedPhrase `parser:"| @@"`
-	Only       bool              `parser:"| @Only"`
+	Only       bool              `parser:"| @(Only|Must)"`
 	Otherwise  bool              `parser:"| @Otherwise"`
 	Beyond     string            `parser:"| @(Above|Below)"`
 	Unless     bool              `parser:"| @Unless"`

@@ -79,6 +79,9 @@ var currencySigns = map[rune]string{'$': "USD", '€': "EUR", '£': "GBP"}
 // domainPattern is a domain of mail addresses, with or without its @.
 var domainPattern = regexp.MustCompile(`^@?(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,24}\b`)
 
+// addressWords may stand behind a domain.
+var addressWords = regexp.MustCompile(`^ (?:e-?mail )?address(?:es)?\b`)
+
 var wordPattern = regexp.MustCompile(`^[\p{L}\p{N}_*][\p{L}\p{N}_.:/*-]*`)
 
 var spacedDigits = regexp.MustCompile(`^(?:[ \x{a0}\x{202f}]+[0-9]+)+`)
@@ -165,7 +168,7 @@ func (s *scanner) step() {
 		s.number(rest)
 	case r == '@' && domainPattern.MatchString(s.plain[s.at:]):
 		domain := domainPattern.FindString(s.plain[s.at:])
-		s.emit("Domain", domain[1:], len(domain))
+		s.emit("Domain", domain[1:], len(domain)+len(addressWords.FindString(s.plain[s.at+len(domain):])))
 	case (r == '\'' || r == '’') && len(s.out) > 0 && s.out[len(s.out)-1].end == s.at:
 		// requester's, reviewers'
 		tail := rest[size:]
@@ -321,7 +324,7 @@ func (s *scanner) special(whole string) (entry, int) {
 		return entry{"Country", "US"}, 2 // "us" is a word
 	}
 	if domain := domainPattern.FindString(s.plain[s.at:]); domain != "" && !strings.Contains(whole, "/") {
-		return entry{"Domain", strings.TrimPrefix(domain, "@")}, len(domain)
+		return entry{"Domain", strings.TrimPrefix(domain, "@")}, len(domain) + len(addressWords.FindString(s.plain[s.at+len(domain):]))
 	}
 	return entry{}, 0
 }

@@ -139,6 +139,10 @@ func contrary(a, b condition) bool {
 	if negate(a).cel() == b.cel() || a.cel() == negate(b).cel() {
 		return true
 	}
+	if p, values := valuesOf(a); p != "" {
+		q, others := valuesOf(b)
+		return p == q && !slices.ContainsFunc(values, func(v string) bool { return slices.Contains(others, v) })
+	}
 	x, ok := a.(compare)
 	y, also := b.(compare)
 	if !ok || !also || x.argument != y.argument || x.size != y.size {
@@ -151,4 +155,15 @@ func contrary(a, b condition) bool {
 		return false
 	}
 	return less(x.value, y.value) || x.value == y.value && (x.op == "<" || y.op == ">")
+}
+
+// valuesOf are the texts that a condition lets an argument have.
+func valuesOf(c condition) (argument string, values []string) {
+	switch c := c.(type) {
+	case oneOf:
+		return c.argument, c.values
+	case inCountries:
+		return c.argument, c.values
+	}
+	return "", nil
 }

@@ -96,7 +96,7 @@ func (r *segmentReader) phrases() {
 	case next.May && r.isReviewer(last) && len(run) == 1:
 		r.at++
 		r.may(term{item: next, place: last, role: r.roleName(last)})
-	case next.Effect != nil && next.Effect.Word == "block" && r.isRole(whole) && len(k.subject) == 0 && len(r.matchTools(whole).all()) == 0 && (r.peek(1).word() || r.peek(1).Any) && r.into == &k.conditions:
+	case next.Effect != nil && (next.Effect.Word == "block" || next.Effect.Need) && r.isRole(whole) && len(k.subject) == 0 && len(r.matchTools(whole).all()) == 0 && (r.peek(1).word() || r.peek(1).Any) && r.into == &k.conditions:
 		r.add(term{item: &item{}, place: whole, role: r.roleName(whole)}) // "operators may not delete orders"
 	case r.into == k.exceptions && r.isRole(whole) && len(r.matchTools(whole).all()) == 0:
 		r.add(term{item: &item{}, place: whole, role: r.roleName(whole)})
@@ -233,7 +233,7 @@ func (r *segmentReader) subject(run []*item) {
 		case it.Tool != "":
 			r.clause.subject = append(r.clause.subject, p)
 			words = nil
-		case words != nil:
+		case words != nil && words.to == p.from:
 			words.to = p.to
 		default:
 			r.clause.subject = append(r.clause.subject, p)

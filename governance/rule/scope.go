@@ -10,6 +10,13 @@ import (
 func (c *compiler) scope(clauses []*clause, leading *terms) (patterns []string, tools []*tool) {
 	said := false
 	for _, k := range clauses {
+		for i, t := range k.exceptions.all() {
+			if i > 0 && k.exceptions.joins[i] == "" && !k.exceptions.list[i-1].tool.empty() && k.exceptions.list[i-1].item.named() {
+				c.problem("Does %q belong to the exception, or to all of it? Put it first.", c.text(t.place))
+			}
+		}
+	}
+	for _, k := range clauses {
 		if len(k.subject) == 0 {
 			continue
 		}

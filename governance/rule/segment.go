@@ -52,7 +52,7 @@ func (r *segmentReader) step() {
 		if k.only != nil || k.exceptions != nil {
 			r.notUnderstood(it.place())
 		}
-		k.only = &terms{}
+		k.only, k.limit = &terms{}, r.tokens[it.place().from].class == "Must"
 		r.into = k.only
 	case it.Unless:
 		if k.exceptions != nil {
@@ -145,13 +145,13 @@ func (r *segmentReader) compared(argument span) {
 		switch {
 		case next.Window != "" && t.window == "":
 			t.window = next.Window
-		case next.Per != nil && next.Per.after(p):
+		case next.Per != nil:
 			t.per = append(slices.Clip(t.per), next)
 		case next.Times && !t.times && t.counted.empty():
 			t.times = true
 		case next.Total && !t.total:
 			t.total = true
-		case (next.Phrase != nil || next.Tool != "") && t.counted.empty() && !t.times && t.window == "" && p.counts() && (p.bare() || r.windowAhead()):
+		case (next.Phrase != nil || next.Tool != "") && t.counted.empty() && !t.times && t.window == "" && p.counts() && (p.bare() || r.windowAhead()) && !r.whoApproves(next):
 			t.counted = next.place()
 		case next.Was && !t.counted.empty() && r.peek(1).Window != "":
 		default:
@@ -163,8 +163,10 @@ func (r *segmentReader) compared(argument span) {
 	r.finish(t, start)
 }
 
-// after: any "per" behind a comparison belongs to it.
-func (p *perPhrase) after(*comparePhrase) bool { return true }
+// whoApproves: the words are a role and nothing else, as in "more than two a manager".
+func (r *segmentReader) whoApproves(next *item) bool {
+	return r.isReviewer(next.place()) && len(r.matchTools(next.place()).all()) == 0 && !r.namesArgument(next.place())
+}
 
 // windowAhead: a time that is counted over comes before anything but words and
 // "per": the noun behind an amount is what is summed.
