@@ -52,7 +52,8 @@ func (s *Server) confirmPolicy(c echo.Context, p keys.Principal) error {
 }
 
 func (s *Server) author(c echo.Context, p keys.Principal) api.Author {
-	return api.Author{Caller: apiCaller(p), TraceID: of(c).trace, BaseURL: s.baseURL(c.Request()), Writes: p.Can(keys.RoleAuthor)}
+	return api.Author{Caller: apiCaller(p), TraceID: of(c).trace, BaseURL: s.baseURL(c.Request()),
+		Writes: p.Can(keys.RoleAuthor), ForOthers: p.Can(keys.RoleAuthor) || p.Can(keys.RoleReviewer)}
 }
 
 func withoutPolicy(h func(w http.ResponseWriter, r *http.Request, c api.Author) error) policyHandler {

@@ -44,6 +44,8 @@ func (s *Server) routes() {
 		s.add(http.MethodPatch, base+"/policies/:id", "policy_change", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Change)))
 		s.add(http.MethodDelete, base+"/policies/:id", "policy_delete", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Delete)))
 		s.add(http.MethodGet, base+"/policies/:id/versions", "policy_versions", s.guard(anyRole, keyHolders, s.readsPolicies(s.policies.Versions)))
+		s.add(http.MethodGet, base+"/policies/:id/questions", "policy_questions", s.guard(anyRole, keyHolders, s.readsPolicies(s.policies.Questions)))
+		s.add(http.MethodPost, base+"/policies/:id/questions", "policy_answers", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Compile)))
 		s.add(http.MethodPost, base+"/policies/:id/compile", "policy_compile", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Compile)))
 		s.add(http.MethodPost, base+"/policies/:id/confirm", routeConfirm, s.guard(anyRole, keyHolders, s.confirmPolicy))
 		s.add(http.MethodPost, base+"/policies/:id/rollback", "policy_rollback", s.guard(keys.RoleAuthor, keyHolders, s.policy(s.policies.Rollback)))

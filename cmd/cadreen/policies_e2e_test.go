@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -197,6 +199,8 @@ func TestPoliciesNeedTheirRoleAndTheirWorkspace(t *testing.T) {
 			{"GET", "/policies/" + id, "", true, false},
 			{"PATCH", "/policies/" + id, `{"domain":"x"}`, false, false},
 			{"GET", "/policies/" + id + "/versions", "", true, false},
+			{"GET", "/policies/" + id + "/questions", "", true, false},
+			{"POST", "/policies/" + id + "/questions", "", false, false},
 			{"POST", "/policies/" + id + "/compile", "", false, false},
 			{"POST", "/policies/" + id + "/confirm", "", false, false},
 			{"POST", "/policies/" + id + "/rollback", "", false, false},
@@ -224,6 +228,8 @@ func TestPoliciesNeedTheirRoleAndTheirWorkspace(t *testing.T) {
 			}
 		}
 		status, body := p.ask(t, "POST", "/policies/evaluate", keyAnn, `{"action":"x","policy_id":"`+id+`"}`)
+		require.Equal(t, 403, status, body)
+		status, body = p.ask(t, "POST", "/policies/evaluate", keyAnn, `{"action":"x","requester":{"roles":["refund-lead"]}}`)
 		require.Equal(t, 403, status, body)
 		_, list := p.ask(t, "GET", "/policies", keyOlaf, "")
 		require.Equal(t, 0.0, list["count"])
@@ -396,4 +402,74 @@ func TestDoctorNamesStalePolicies(t *testing.T) {
 	require.Contains(t, out, "stale     workspace shop, policy Refunds: the schema of process_refund has changed since version 1 was confirmed")
 	require.Contains(t, out, "active    1 policies confirmed over the API, in 1 workspaces")
 	require.Zero(t, code)
+}
+
+// A condition that leaves something open asks, and is answered.
+func TestQuestionsAreAnsweredOverTheAPI(t *testing.T) {
+	p := startPolicies(t, setup{})
+	other := strings.Replace(refundTool, "process_refund", "refund_shipping", 1)
+	p.post(`{"model":"m","messages":[{"role":"user","content":"hello"}],"tools":[` + refundTool + `,` + other + `]}`)
+	p.awaitTool(t, "refund_shipping")
+	_, made := p.ask(t, "POST", "/policies", keyAva, englishLimit)
+	path := "/policies/" + made["id"].(string)
+	require.NotContains(t, made, "interpreted")
+	_, open := p.ask(t, "GET", path+"/questions", keyRhea, "")
+	require.Equal(t, 1.0, open["count"])
+	question := open["questions"].([]any)[0].(map[string]any)
+	require.Contains(t, question["options"], "process_refund")
+	_, wrong := p.ask(t, "POST", path+"/questions", keyAva, fmt.Sprintf(`{"answers":{%q:"neither"}}`, question["id"]))
+	require.NotEmpty(t, wrong["questions"])
+	_, done := p.ask(t, "POST", path+"/questions", keyAva, fmt.Sprintf(`{"answers":{%q:"process_refund"}}`, question["id"]))
+	require.NotContains(t, done, "questions")
+	require.Equal(t, []any{"process_refund"}, done["interpreted"].(map[string]any)["match"].(map[string]any)["tools"])
+	status, _ := p.ask(t, "POST", path+"/confirm", keyAva, "")
+	require.Equal(t, 200, status)
+	require.Equal(t, "escalate", p.refund(750))
+}
+
+// A policy of 1,000 rules is exchanged while chat completions run: none fails, and
+// all of them are decided by the old one or the new one.
+func TestALargePolicyIsExchangedUnderLoad(t *testing.T) {
+	onBothStores(t, func(t *testing.T, storeURL string) {
+		p := startPolicies(t, setup{store: storeURL})
+		large := func(amount int) string {
+			var b strings.Builder
+			fmt.Fprintf(&b, `{"name":"Large","rules":[{"id":"limit","tools":["process_refund"],"when":"args.amount > %d","effect":"block"}`, amount)
+			for i := range 999 {
+				fmt.Fprintf(&b, `,{"tools":["tool_%d"],"when":"args.n > %d","effect":"confirm"}`, i, i)
+			}
+			return b.String() + "]}"
+		}
+		_, made := p.ask(t, "POST", "/policies", keyAva, large(100))
+		path := "/policies/" + made["id"].(string)
+		status, _ := p.ask(t, "POST", path+"/confirm", keyAva, "")
+		require.Equal(t, 200, status)
+		body := fmt.Sprintf(`{"model":"m","messages":[{"role":"user","content":"Refund order 456 for $750"}],"tools":[%s]}`, refundTool)
+		var stop atomic.Bool
+		var asked atomic.Int64
+		var odd sync.Map
+		var work sync.WaitGroup
+		for range 3 {
+			work.Go(func() {
+				for !stop.Load() {
+					r, err := p.try(context.Background(), body)
+					asked.Add(1)
+					if err != nil || r.status != 200 || !strings.Contains(r.body, `"gate":"blocked"`) {
+						odd.Store(fmt.Sprint(err, r.status, r.body), true)
+					}
+				}
+			})
+		}
+		for i := range 3 {
+			status, changed := p.ask(t, "PATCH", path, keyAva, large(101+i))
+			require.Equal(t, 200, status)
+			status, _ = p.ask(t, "POST", path+"/confirm", keyAva, fmt.Sprintf(`{"version":%v}`, changed["version"]))
+			require.Equal(t, 200, status)
+		}
+		stop.Store(true)
+		work.Wait()
+		odd.Range(func(k, _ any) bool { t.Error(k); return true })
+		require.Positive(t, asked.Load())
+		t.Log(asked.Load(), "completions during three exchanges")
+	})
 }

@@ -352,10 +352,11 @@ type programs struct {
 	held map[string]governance.Program
 }
 
-// of is an evaluator that compiles each expression once.
+// of is an evaluator that compiles each expression once, and looks into expressions
+// as far as the one given does.
 func (p *programs) of(e governance.Evaluator) governance.Evaluator {
-	if known, ok := e.(remembering); ok {
-		e = known.Evaluator
+	if a, ok := e.(governance.Analyzer); ok {
+		return analyzing{remembering{e, p}, a}
 	}
 	return remembering{e, p}
 }
@@ -363,6 +364,11 @@ func (p *programs) of(e governance.Evaluator) governance.Evaluator {
 type remembering struct {
 	governance.Evaluator
 	programs *programs
+}
+
+type analyzing struct {
+	remembering
+	governance.Analyzer
 }
 
 // Compile keeps programs without a schema; those with one are made per request's
@@ -388,12 +394,4 @@ func (r remembering) Compile(expr string, schema []byte) (governance.Program, er
 	r.programs.held[expr] = made
 	r.programs.mu.Unlock()
 	return made, nil
-}
-
-// Constant implements governance.Analyzer where the evaluator does.
-func (r remembering) Constant(expr string) (value, constant bool) {
-	if a, ok := r.Evaluator.(governance.Analyzer); ok {
-		return a.Constant(expr)
-	}
-	return false, false
 }

@@ -53,6 +53,10 @@ type compilation struct {
 	open    bool
 }
 
+// maxLinted is the most rules that are compared with one another while somebody
+// waits for the answer.
+const maxLinted = 100
+
 // run makes a version of the source. The error is Problems: what was sent is no
 // policy at all. What is merely open or wrong for these tools stands in the version.
 func (c *compilation) run(ctx context.Context) (Version, error) {
@@ -177,9 +181,7 @@ func (c *compilation) fits() {
 		if r.Unless != "" {
 			expressions = append(expressions, r.Unless)
 		}
-		known := make([]string, 0, len(c.tools))
 		for _, t := range c.tools {
-			known = append(known, t.Name)
 			named := slices.Contains(r.Tools, t.Name)
 			if !named && !slices.ContainsFunc(r.Tools, func(p string) bool { return strings.Trim(p, "*") != "" && governance.MatchTool(p, t.Name) }) {
 				continue
@@ -199,16 +201,6 @@ func (c *compilation) fits() {
 					c.version.Warnings = append(c.version.Warnings, fmt.Sprintf("%s: %s does not fit the tool %s, where it will count as an error: %v", at, e, t.Name, err))
 				}
 			}
-		}
-		for _, t := range r.Tools {
-			if strings.ContainsAny(t, "*?") || slices.Contains(known, t) || strings.HasPrefix(t, governance.HostedPrefix) {
-				continue
-			}
-			text := fmt.Sprintf("rules[%d]: no request of this workspace has offered a tool %q", i, t)
-			if near := governance.Nearest(t, known); near != "" {
-				text += fmt.Sprintf("; did you mean %s?", near)
-			}
-			c.version.Warnings = append(c.version.Warnings, text)
 		}
 	}
 }
@@ -239,7 +231,14 @@ func (c *compilation) check(p governance.Policy) error {
 		examples += len(plain.Rules[i].Examples)
 		plain.Rules[i].Examples = nil
 	}
-	report := governance.Check([]governance.Policy{plain}, c.options)
+	options := c.options
+	if len(plain.Rules) > maxLinted {
+		if a, ok := options.Evaluator.(analyzing); ok {
+			options.Evaluator = a.remembering // what cannot look into expressions compares no rules
+		}
+		c.version.Warnings = append(c.version.Warnings, fmt.Sprintf("the rules were not compared with one another: they are more than %d", maxLinted))
+	}
+	report := governance.Check([]governance.Policy{plain}, options, c.tools...)
 	if !report.OK() {
 		var problems Problems
 		for _, f := range report.Findings {

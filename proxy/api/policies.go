@@ -34,7 +34,9 @@ type Author struct {
 	Caller
 	TraceID string
 	BaseURL string // of approve_url
-	Writes  bool   // may see and name drafts, and write
+	Writes  bool   // may name drafts, and write
+	// ForOthers: may ask what would be decided for somebody else.
+	ForOthers bool
 }
 
 // List answers {policies, version, count, pagination}: those in files, which apply

@@ -26,6 +26,40 @@ func (s *Policies) confirmed(w http.ResponseWriter, r *http.Request, out policie
 		Status: string(policies.Active), AlreadyActive: out.Already, ConfirmedAt: &out.At})
 }
 
+// Questions answers what keeps the newest version from being confirmed: {id, version,
+// questions, not_understood, count, pagination}. They are answered with Compile.
+func (s *Policies) Questions(w http.ResponseWriter, r *http.Request, c Author, id string) error {
+	page, err := readPage(r)
+	if err != nil {
+		return err
+	}
+	p, _, err := s.Registry.Get(r.Context(), c.Workspace, id)
+	if err != nil {
+		return err
+	}
+	v, err := s.Registry.Version(r.Context(), c.Workspace, id, p.Latest)
+	if err != nil {
+		return err
+	}
+	view := s.view(&p, &v, nil, c)
+	list := view.Questions
+	from := min(page.Offset, len(list))
+	to := min(from+page.Limit, len(list))
+	page.HasMore = to < len(list)
+	words := view.NotUnderstood
+	if words == nil {
+		words = []unknownWord{}
+	}
+	return write(w, r, struct {
+		ID            string              `json:"id"`
+		Version       int                 `json:"version"`
+		Questions     []policies.Question `json:"questions"`
+		NotUnderstood []unknownWord       `json:"not_understood"`
+		Count         int                 `json:"count"`
+		Pagination    listPage            `json:"pagination"`
+	}{id, v.Number, append([]policies.Question{}, list[from:to]...), words, to - from, page})
+}
+
 // Compile compiles the newest version again. Body: {answers}, by the ids of its
 // questions. An answer that changes anything makes a new version.
 func (s *Policies) Compile(w http.ResponseWriter, r *http.Request, c Author, id string) error {

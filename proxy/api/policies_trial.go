@@ -100,6 +100,11 @@ func (s *Policies) Evaluate(w http.ResponseWriter, r *http.Request, c Author) er
 		return f
 	}
 	if q := body.Requester; q != nil {
+		if !c.ForOthers {
+			f := fault.New(fault.Forbidden, "This API key may not ask for another requester: it lacks the role author or reviewer")
+			f.Param = "requester"
+			return f
+		}
 		trial.Requester = governance.Requester{ID: q.ID, KeyID: c.Requester.KeyID, Roles: q.Roles, Claims: q.Claims}
 		if q.ID == "" {
 			trial.Requester.ID = c.Requester.ID
