@@ -50,8 +50,8 @@ func (b *binding) metered(one term) condition {
 // those of the rule.
 func (b *binding) meteredTools(one term) []*tool {
 	tools := b.tools
-	if !one.counted.empty() && !slices.Contains(b.clause.subject, one.counted) && len(b.matchAmong(one.counted, b.known.all()).all()) > 0 {
-		tools = b.chooseAmong(one.counted, true, b.known.all())
+	if !one.counted.empty() && !slices.Contains(b.clause.subject, one.counted) && len(b.matchAmong(one.counted, b.known.tools).all()) > 0 {
+		tools = b.chooseAmong(one.counted, true, b.known.tools)
 	}
 	if len(tools) == 0 {
 		b.hinted(one.place, "of which tools? such as \"more than 3 refunds per day\"")
@@ -82,7 +82,7 @@ func (b *binding) summed(one term, tools []*tool) *argument {
 			return sum.target(tools, one, "in total", inNumbers, numbers)
 		}
 		return nil
-	case len(b.matchAmong(one.counted, b.known.all()).all()) == 0:
+	case len(b.matchAmong(one.counted, b.known.tools).all()) == 0:
 		one.argument = one.counted
 		return sum.target(tools, one, "in total", inNumbers, nil)
 	}

@@ -1,6 +1,7 @@
 package rule_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -117,10 +118,26 @@ func FuzzCompile(f *testing.F) {
 }
 
 func BenchmarkCompile(b *testing.B) {
-	given := tools(b)
-	for b.Loop() {
-		if err := rule.Compile("Unless the requester is a refund lead, refunds over $50 need approval, over $500 a manager's", given, nil).Err(); err != nil {
-			b.Fatal(err)
-		}
+	few := tools(b)
+	many := few
+	for i := range 200 - len(few) {
+		t := few[i%len(few)]
+		t.Name = fmt.Sprintf("archive_thing%d", i)
+		many = append(many, t)
+	}
+	for name, given := range map[string][]governance.Tool{"tools=few": few, "tools=200": many} {
+		b.Run(name, func(b *testing.B) {
+			for _, says := range []string{
+				"Unless the requester is a refund lead, refunds over $50 need approval, over $500 a manager's",
+				"No more than 3 refunds per customer per day unless the order was looked up first",
+			} {
+				require.NoError(b, rule.Compile(says, given, nil).Err())
+			}
+			for b.Loop() {
+				if err := rule.Compile("Unless the requester is a refund lead, refunds over $50 need approval, over $500 a manager's", given, nil).Err(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

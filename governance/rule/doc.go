@@ -12,8 +12,7 @@
 // are to be answered, with Answers{question.ID: one of question.Options}, and
 // Compile called again with all answers; or result.Unknown are the words that were
 // not understood; or result.Problem says why the sentence is no rule. Nothing
-// fails in another way, the result depends on nothing but what is passed, and
-// nothing is kept between calls.
+// fails in another way, and the result depends on nothing but what is passed.
 //
 // What lives here: the words, the grammar, how words are bound to tools and their
 // arguments, and the sentence that a rule is read back as. What does not: the

@@ -245,7 +245,7 @@ func (s *scanner) number(rest string) {
 // identifier: the text begins with a tool's name that begins with a digit.
 func (s *scanner) identifier(rest string) bool {
 	name := strings.TrimRight(wordPattern.FindString(rest), ".:/-")
-	return s.known.names[name]
+	return s.known.isTool(name)
 }
 
 func (s *scanner) word(rest string, size int) {
@@ -254,7 +254,7 @@ func (s *scanner) word(rest string, size int) {
 		s.reject(size)
 		return
 	}
-	if s.known.names[whole] && strings.ContainsAny(whole, "_.:/-") {
+	if s.known.isTool(whole) && strings.ContainsAny(whole, "_.:/-") {
 		s.emit("Tool", whole, len(whole))
 		return
 	}
@@ -287,7 +287,7 @@ func (s *scanner) word(rest string, size int) {
 		return
 	}
 	switch {
-	case s.known.names[whole] || strings.Contains(whole, "*") && s.known.glob(whole):
+	case s.known.isTool(whole) || strings.Contains(whole, "*") && s.known.glob(whole):
 		s.emit("Tool", whole, len(whole))
 	case s.known.isValue(whole):
 		s.emit("Value", whole, len(whole))

@@ -37,7 +37,7 @@ func (r *segmentReader) phrases() {
 	switch {
 	case marker.After, marker.Before:
 		r.order(marker, run, whole)
-	case r.join != "" && r.orderBefore() && (noName(run) || len(run) == 1) && len(r.matchAmong(whole, r.known.all()).all()) > 0 && !next.valued() && next.Origin == nil && !next.Was && !next.WasNot:
+	case r.join != "" && r.orderBefore() && (noName(run) || len(run) == 1) && len(r.matchAmong(whole, r.known.tools).all()) > 0 && !next.valued() && next.Origin == nil && !next.Was && !next.WasNot:
 		// "only after get_order and verify_identity"
 		before := r.into.list[len(r.into.list)-1]
 		for r.peek(0).Called {
@@ -147,7 +147,7 @@ func (r *segmentReader) order(marker *item, run []*item, whole span) {
 		t.per = append(t.per, r.peek(0))
 		r.at++
 	}
-	if marker.Before && len(run) == 1 && len(t.per) == 0 && len(r.matchAmong(whole, r.known.all()).all()) == 0 && r.namesArgument(whole) {
+	if marker.Before && len(run) == 1 && len(t.per) == 0 && len(r.matchAmong(whole, r.known.tools).all()) == 0 && r.namesArgument(whole) {
 		r.add(term{item: marker, place: whole, argument: whole, missing: true})
 		return
 	}

@@ -112,8 +112,8 @@ func CompileRule(r governance.Rule, tools []governance.Tool, answers Answers) (r
 			panic(stop)
 		}
 	}()
-	for i := range c.known.tools {
-		if t := &c.known.tools[i]; Covers(r.Tools, t.Name) {
+	for _, t := range c.known.tools {
+		if Covers(r.Tools, t.Name) {
 			c.scoped = append(c.scoped, t)
 		}
 	}

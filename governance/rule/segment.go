@@ -193,7 +193,7 @@ func (r *segmentReader) finish(t term, start int) {
 		r.notUnderstood(t.place)
 	}
 	switch {
-	case t.window == "" && !t.counted.empty() && p.bare() && t.argument.empty() && !r.namesArgument(t.counted) && len(r.matchAmong(t.counted, r.known.all()).all()) > 0:
+	case t.window == "" && !t.counted.empty() && p.bare() && t.argument.empty() && !r.namesArgument(t.counted) && len(r.matchAmong(t.counted, r.known.tools).all()) > 0:
 		if next := r.peek(0); next.valued() || next.With || next.Origin != nil {
 			r.problem("Counts and sums are over all calls of a tool: some of them cannot be told apart in %q.", r.text(span{t.place.from, next.place().to}))
 		}

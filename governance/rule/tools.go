@@ -190,7 +190,7 @@ func (c *compiler) sameVerb(s span, tools []*tool) bool {
 
 // one tool that an order speaks of.
 func (c *compiler) one(s span) *tool {
-	f := c.match(s, c.known.all(), true)
+	f := c.match(s, c.known.tools, true)
 	for _, tier := range [][]*tool{f.strong, f.loose, f.described} {
 		switch {
 		case len(tier) == 1 && (len(f.strong) > 0 || len(f.strong)+len(f.loose) == len(tier) || len(f.all()) == 1):

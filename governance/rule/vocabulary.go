@@ -2,26 +2,24 @@ package rule
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"cadreen/governance"
 )
 
 // vocabulary is what the given tools let a sentence speak of.
-type vocabulary struct {
-	tools  []tool
-	names  map[string]bool // tool names as written
-	words  map[string]bool // stems of names, arguments and their descriptions
-	verbs  map[string]bool // of names, as the first of those that say the same
-	values map[string]bool // enum values, lower case
-}
+type vocabulary struct{ tools []*tool }
 
+// tool is a tool as sentences can speak of it. It is shared and never changed.
 type tool struct {
 	governance.Tool
 	words     []string        // stems of the name
 	about     map[string]bool // stems of name and description
 	arguments []argument
+	known     map[string]bool // stems of all that is said of it and its arguments
 }
 
 // argument is one argument of a tool, as far as sentences can speak of it.
@@ -45,36 +43,71 @@ type schemaText struct {
 }
 
 func newVocabulary(tools []governance.Tool) *vocabulary {
-	v := &vocabulary{names: map[string]bool{}, words: map[string]bool{}, verbs: map[string]bool{}, values: map[string]bool{}}
+	v := &vocabulary{tools: make([]*tool, 0, len(tools))}
 	for _, given := range tools {
-		t := tool{Tool: given, words: stems(given.Name), about: set(stems(given.Name + " " + given.Description))}
-		var schema schemaText
-		if json.Unmarshal(given.Schema, &schema) == nil {
-			for name, p := range schema.Properties {
-				t.arguments = append(t.arguments, newArgument(name, p))
-			}
-		}
-		slices.SortFunc(t.arguments, func(a, b argument) int { return strings.Compare(a.name, b.name) })
-		v.tools = append(v.tools, t)
-		v.names[given.Name] = true
-		for w := range t.about {
-			v.words[w] = true
-		}
-		for _, w := range t.words {
-			if same := sameVerbs[w]; same != "" {
-				v.verbs[same] = true
-			}
-		}
-		for _, a := range t.arguments {
-			for w := range a.about {
-				v.words[w] = true
-			}
-			for _, value := range a.enum {
-				v.values[strings.ToLower(value)] = true
-			}
-		}
+		v.tools = append(v.tools, readTools.of(given))
 	}
 	return v
+}
+
+// newTool reads what is said of a tool.
+func newTool(given governance.Tool) *tool {
+	t := &tool{Tool: given, words: stems(given.Name), about: set(stems(given.Name + " " + given.Description))}
+	var schema schemaText
+	if json.Unmarshal(given.Schema, &schema) == nil {
+		for name, p := range schema.Properties {
+			t.arguments = append(t.arguments, newArgument(name, p))
+		}
+	}
+	slices.SortFunc(t.arguments, func(a, b argument) int { return strings.Compare(a.name, b.name) })
+	t.known = maps.Clone(t.about)
+	for _, a := range t.arguments {
+		maps.Copy(t.known, a.about)
+	}
+	return t
+}
+
+// toolCache keeps tools that were read, so that compiling many sentences for the
+// same tools reads each once. What it answers depends on what is asked alone.
+type toolCache struct {
+	mu    sync.Mutex
+	kept  map[toolKey]*tool
+	bytes int
+}
+
+type toolKey struct{ kind, name, description, schema string }
+
+// maxToolCache bounds the text of the tools that are kept, in bytes.
+const maxToolCache = 8 << 20
+
+var readTools toolCache
+
+func (c *toolCache) of(given governance.Tool) *tool {
+	key := toolKey{given.Type, given.Name, given.Description, string(given.Schema)}
+	c.mu.Lock()
+	t := c.kept[key]
+	c.mu.Unlock()
+	if t != nil {
+		return t
+	}
+	given.Schema = []byte(key.schema) // the caller's may change
+	t = newTool(given)
+	size := len(key.name) + len(key.description) + len(key.schema)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept == nil || c.bytes+size > maxToolCache {
+		c.kept, c.bytes = map[toolKey]*tool{}, 0
+	}
+	if c.kept[key] == nil {
+		c.kept[key] = t
+		c.bytes += size
+	}
+	return t
+}
+
+// isTool: the word is a tool's name, as it is written.
+func (v *vocabulary) isTool(name string) bool {
+	return slices.ContainsFunc(v.tools, func(t *tool) bool { return t.Name == name })
 }
 
 func newArgument(name string, p schemaText) argument {
@@ -126,11 +159,15 @@ func (t *tool) inArguments(word string) bool {
 	return slices.ContainsFunc(t.arguments, func(a argument) bool { return slices.Contains(a.words, word) })
 }
 
-// has says that every part of a word stands in a name or description.
+// has says that every part of a word stands in a name or description, or is a verb
+// for what a tool's name says.
 func (v *vocabulary) has(word string) bool {
 	parts := stems(word)
 	for _, p := range parts {
-		if !v.words[p] && !v.verbs[sameVerbs[p]] {
+		same := sameVerbs[p]
+		if !slices.ContainsFunc(v.tools, func(t *tool) bool {
+			return t.known[p] || same != "" && slices.ContainsFunc(t.words, func(w string) bool { return sameVerbs[w] == same })
+		}) {
 			return false
 		}
 	}
@@ -139,7 +176,9 @@ func (v *vocabulary) has(word string) bool {
 
 // isValue: an enum holds the word, and no tool or argument is named by it.
 func (v *vocabulary) isValue(word string) bool {
-	if !v.values[strings.ToLower(word)] {
+	if !slices.ContainsFunc(v.tools, func(t *tool) bool {
+		return slices.ContainsFunc(t.arguments, func(a argument) bool { return a.value(word) != "" })
+	}) {
 		return false
 	}
 	for _, t := range v.tools {
@@ -157,16 +196,7 @@ func (v *vocabulary) isValue(word string) bool {
 
 // glob says that a pattern matches a tool and names more than "everything".
 func (v *vocabulary) glob(pattern string) bool {
-	return strings.Trim(pattern, "*") != "" && len(matching(pattern, v.all())) > 0
-}
-
-// all tools, whatever the rule is about.
-func (v *vocabulary) all() []*tool {
-	list := make([]*tool, len(v.tools))
-	for i := range v.tools {
-		list[i] = &v.tools[i]
-	}
-	return list
+	return strings.Trim(pattern, "*") != "" && len(matching(pattern, v.tools)) > 0
 }
 
 // matching lists the tools of a name or glob.
