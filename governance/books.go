@@ -34,6 +34,7 @@ type books struct {
 	d         *Desk
 	workspace string
 	open      map[string]*book
+	only      bool // only looked into: nothing is written
 }
 
 type book struct {

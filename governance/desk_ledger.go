@@ -31,6 +31,20 @@ func (d *Desk) readLedger(ctx context.Context, p *Plan) (err error) {
 	return err
 }
 
+// ReadLedger loads what the rules of calls that nobody made ask of the ledger, as
+// it stands at f.Now. It writes nothing.
+func (d *Desk) ReadLedger(ctx context.Context, judge Decider, f *Facts, calls ...Call) (err error) {
+	books := d.books(f.Workspace)
+	books.only = true
+	f.Ledger, err = books.read(ctx, judge, f, calls, func(reserved) bool { return false })
+	return err
+}
+
+// ReadLedger is Desk.ReadLedger for who has no desk.
+func ReadLedger(ctx context.Context, engine store.Engine, judge Decider, f *Facts, calls ...Call) error {
+	return NewDesk(engine, nil, DeskOptions{}).ReadLedger(ctx, judge, f, calls...)
+}
+
 // print names who proposed what after which transcript.
 func (p *Plan) print() {
 	if p.ask != "" || p.turn.Transcript == nil {

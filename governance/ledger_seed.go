@@ -28,8 +28,9 @@ const (
 	seedPage = 500
 )
 
-// since is when calls began to be counted by a meter; now, if they were not.
-func (d *Desk) since(ctx context.Context, workspace string, m *Meter, now time.Time) (time.Time, error) {
+// since is when calls began to be counted by a meter; now, if they were not, which
+// is then noted unless this is only a look.
+func (d *Desk) since(ctx context.Context, workspace string, m *Meter, now time.Time, only bool) (time.Time, error) {
 	sum := sha256.Sum256([]byte(m.key()))
 	id := hex.EncodeToString(sum[:16])
 	if t, known := d.metered.Load(workspace + "\x00" + id); known {
@@ -44,6 +45,9 @@ func (d *Desk) since(ctx context.Context, workspace string, m *Meter, now time.T
 		}
 		if !errors.Is(err, store.ErrNotFound) {
 			return time.Time{}, storeFault(err)
+		}
+		if only {
+			return now, nil
 		}
 		put, err := meters.Create(id, metered{Meter: *m, Since: now})
 		if err != nil {
@@ -60,7 +64,7 @@ func (d *Desk) since(ctx context.Context, workspace string, m *Meter, now time.T
 // window before its meter was counted: a limit that is new, or changed, begins
 // with what it limits.
 func (b *books) seed(ctx context.Context, id string, a *account, m *Meter, now time.Time) error {
-	since, err := b.d.since(ctx, b.workspace, m, now)
+	since, err := b.d.since(ctx, b.workspace, m, now, b.only)
 	if err != nil {
 		return err
 	}

@@ -182,3 +182,24 @@ func TestAMissingResultIsAskedForAndThenReads(t *testing.T) {
 		})
 	})
 }
+
+// Asking what would be decided reads the ledger and leaves it as it is.
+func TestWhoOnlyAsksReadsTheLedgerAndMovesNothing(t *testing.T) {
+	onBothStores(t, func(t *testing.T, storeURL string) {
+		p, model := startScripted(t, setup{policy: twoADay, store: storeURL})
+		asks := func() string {
+			status, judged := p.ask(t, "POST", "/policies/evaluate", keyAnn, `{"action":"process_refund","context":{"order_id":"456","amount":10}}`)
+			require.Equal(t, 200, status)
+			checked := p.check(t, keyAnn, `{"tool_name":"process_refund","parameters":{"order_id":"456","amount":10}}`)
+			require.Equal(t, judged["result"].(map[string]any)["type"], checked.Verdict.String())
+			return checked.Verdict.String()
+		}
+		for i := range 2 {
+			require.Equal(t, "allow", asks())
+			call := refundOfOrder(fmt.Sprint("call_", i), "456", 10)
+			model.Next(turnOf(false, "", call))
+			p.post(newChat("Refund it").body()).read(t).released(t, call)
+		}
+		require.Equal(t, "block", asks())
+	})
+}

@@ -63,7 +63,11 @@ func (r *Registry) Evaluate(ctx context.Context, workspace string, trials []Tria
 	}
 	out := make([]governance.CallDecision, len(trials))
 	for i, t := range trials {
-		out[i] = bundle.Judge(t.facts(workspace, tools, now), t.call())
+		facts, call := t.facts(workspace, tools, now), t.call()
+		if err := governance.ReadLedger(ctx, r.engine, bundle, &facts, call); err != nil {
+			return nil, err
+		}
+		out[i] = bundle.Judge(facts, call)
 	}
 	return out, nil
 }

@@ -33,6 +33,10 @@ func (d *desk) Escalation(_ context.Context, workspace, id string) (governance.E
 	return governance.Escalation{ID: id}, nil
 }
 
+func (d *desk) ReadLedger(context.Context, governance.Decider, *governance.Facts, ...governance.Call) error {
+	return nil
+}
+
 func (d *desk) Observed(context.Context, string, string, string, []string) ([]governance.Released, error) {
 	return nil, nil
 }

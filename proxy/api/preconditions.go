@@ -22,6 +22,8 @@ type Seen interface {
 // Observer knows the calls of a conversation that went out.
 type Observer interface {
 	Observed(ctx context.Context, workspace, principal, conversation string, ids []string) ([]governance.Released, error)
+	// ReadLedger loads what rules about calls that nobody made ask of the ledger.
+	ReadLedger(ctx context.Context, judge governance.Decider, f *governance.Facts, calls ...governance.Call) error
 }
 
 // Preconditions says what holds an action back. It writes nothing and asks no
@@ -103,6 +105,11 @@ func (p *Preconditions) Check(w http.ResponseWriter, r *http.Request, c Caller) 
 	bundle, err := p.Deciding.For(r.Context(), c.Workspace)
 	if err != nil {
 		return err
+	}
+	if lacks.Ledger = lacks.Arguments; !lacks.Ledger {
+		if err := p.Observer.ReadLedger(r.Context(), bundle, &facts, call); err != nil {
+			return err
+		}
 	}
 	list, decision := bundle.Preconditions(facts, call, lacks)
 	if !known {
