@@ -199,7 +199,7 @@ func (k *killing) next() *process { return startProcess(k.t, k.config) }
 // it; what the client then has is the outcome.
 func (k *killing) killedIn(p *process, body string) (seen, bool) {
 	k.t.Helper()
-	if p.cmd.ProcessState == nil && !strings.Contains(body, `"role":"assistant"`) && k.model.Pending() == 0 {
+	if !strings.Contains(body, `"role":"assistant"`) && k.model.Pending() == 0 {
 		k.model.Next(turnOf(k.stream, "", k.call))
 	}
 	type outcome struct {
@@ -225,7 +225,7 @@ func (k *killing) nothing(s seen, ok bool) {
 	s.silent(k.t)
 }
 
-// answered is a conversation whose last message answers a question.
+// asks brings the conversation to its question and answers it with the yes to that.
 func (k *killing) asks(p *process) *talk {
 	k.t.Helper()
 	k.model.Next(turnOf(k.stream, "", k.call))
