@@ -52,6 +52,13 @@ func badModels() []badModel {
 		{name: "resets in a call", reply: func(h scripted.Head) scripted.Reply {
 			return scripted.Stream(append(open.Steps(append(begun(h), call(h)...)...), scripted.Reset())...)
 		}},
+		{name: "ends in the text as if that were all", reply: func(h scripted.Head) scripted.Reply { return open.Reply(begun(h)...) }},
+		{name: "ends after a call as if that were all", reply: func(h scripted.Head) scripted.Reply {
+			return open.Reply(append(begun(h), call(h)...)...)
+		}},
+		{name: "dies and the connection says it ended", reply: func(h scripted.Head) scripted.Reply {
+			return scripted.CloseDelimited(open.Bytes(append(begun(h), call(h)...)...))
+		}},
 		{name: "sends half a frame", reply: func(h scripted.Head) scripted.Reply {
 			last := "data: " + h.Finish(0, "tool_calls") + "\n\n"
 			return scripted.Stream(append(open.Steps(append(begun(h), call(h)...)...), scripted.Frame(last[:len(last)/2]), scripted.Cut())...)

@@ -267,21 +267,32 @@ func (a *away) probes(t *testing.T) {
 	require.Equal(t, 200, status)
 }
 
+// heals asks again where 503 says so: the pool of connections looks once a
+// second whether the server is back.
 func (a *away) heals(t *testing.T) {
-	var r reply
-	awaitTrue(t, "it heals", func() bool {
-		r = a.post(a.answer.body())
-		return r.status == 200
+	again := func(what string, ask func() reply) reply {
+		var r reply
+		awaitTrue(t, what, func() bool {
+			r = ask()
+			return r.status != 503
+		})
+		return r
+	}
+	again("the answer", func() reply { return a.post(a.answer.body()) }).read(t).released(t, a.call)
+	r := again("the decision", func() reply {
+		status, body := resolve(t, a.place, "auto", keyRhea)
+		return reply{status: status, body: body}
 	})
-	r.read(t).released(t, a.call)
-	status, body := resolve(t, a.place, "auto", keyRhea)
-	require.Equal(t, 200, status, body)
-	a.post(a.pickUp.body()).read(t).released(t, largeRefund)
+	require.Equal(t, 200, r.status, r.body)
+	again("the pick-up", func() reply { return a.post(a.pickUp.body()) }).read(t).released(t, largeRefund)
 	a.model.Next(turnOf(false, "just words"))
-	require.Equal(t, 200, a.post(newChat("hello").body(), append(as(a.forgotten), key("back")...)...).status)
-	awaitTrue(t, "readyz says so", func() bool {
-		status, _ := a.proxyUnderTest.call(t, http.MethodGet, "/readyz", "", "")
-		return status == 200
+	r = again("a keyed request with a key of the store", func() reply {
+		return a.post(newChat("hello").body(), append(as(a.forgotten), key("back")...)...)
+	})
+	require.Equal(t, "just words", r.read(t).text)
+	again("readyz", func() reply {
+		status, body := a.proxyUnderTest.call(t, http.MethodGet, "/readyz", "", "")
+		return reply{status: status, body: body}
 	})
 }
 
