@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -17,12 +16,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"cadreen/governance"
-	"cadreen/governance/cel"
-	"cadreen/proxy"
-	"cadreen/proxy/backend"
-	"cadreen/proxy/chat"
-	"cadreen/proxy/keys"
 	"cadreen/store/sqlite"
 )
 
@@ -80,20 +73,7 @@ func governed(b *testing.B, upstream string) (url, key string) {
 	engine, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"))
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = engine.Close() })
-	ring, err := keys.New(keys.Options{Engine: engine})
-	require.NoError(b, err)
-	key, _, err = ring.Create(b.Context(), keys.Template{})
-	require.NoError(b, err)
-	evaluator, err := cel.New()
-	require.NoError(b, err)
-	bundle, err := governance.NewBundle(nil, governance.Options{Evaluator: evaluator})
-	require.NoError(b, err)
-	server, err := backend.Open(backend.Settings{URL: upstream + "/v1"})
-	require.NoError(b, err)
-	log := slog.New(slog.DiscardHandler)
-	desk := governance.NewDesk(engine, bundle, governance.DeskOptions{Logger: log})
-	handler := chat.New(chat.Options{Backend: server, Desk: desk, Decider: bundle, Logger: log})
-	return listen(b, proxy.New(proxy.Options{Chat: handler, Backend: server, Desk: desk, Keys: ring, Engine: engine, Logger: log})), key
+	return serving(b, engine, nil, upstream)
 }
 
 // post sends one request and reads the whole answer, which must hold want.
