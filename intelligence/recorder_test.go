@@ -3,6 +3,7 @@ package intelligence_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -258,16 +259,18 @@ func TestLossIsCounted(t *testing.T) {
 			t.Run("a store that stays away", func(t *testing.T) {
 				clear(lost)
 				engine.breaks(store.ErrUnavailable)
-				r, stop := run(t, intelligence.Options{Engine: engine, Every: time.Hour, Lost: count, Patience: time.Nanosecond})
+				r, _ := run(t, intelligence.Options{Engine: engine, Every: time.Hour, Lost: count, Patience: time.Nanosecond})
 				r.Record("acme", entry(time.Now(), "k", "", "ok"))
-				stop()
+				r.Flush(t.Context())
+				mu.Lock()
 				require.Equal(t, map[string]int{intelligence.LostStore: 1}, lost)
+				mu.Unlock()
 				// And the counts do not have what the segments do not have.
 				engine.breaks(nil)
-				again, _ := run(t, intelligence.Options{Engine: engine})
-				s, err := again.Stats(t.Context(), "acme", "")
+				r.Record("acme", entry(time.Now(), "k", "", "ok"))
+				s, err := r.Stats(t.Context(), "acme", "")
 				require.NoError(t, err)
-				require.Zero(t, s.Traces30d)
+				require.Equal(t, 1, s.Traces30d)
 			})
 			t.Run("a full queue, and after the end", func(t *testing.T) {
 				clear(lost)
@@ -283,7 +286,7 @@ func TestLossIsCounted(t *testing.T) {
 				require.Equal(t, map[string]int{intelligence.LostFull: 4}, lost)
 				list, _, err := r.List(t.Context(), "acme", intelligence.Query{Limit: 10})
 				require.NoError(t, err)
-				require.Len(t, list, 2)
+				require.Len(t, list, 1+2)
 			})
 		})
 	}
@@ -292,18 +295,23 @@ func TestLossIsCounted(t *testing.T) {
 func TestRetention(t *testing.T) {
 	onBoth(t, func(t *testing.T, e store.Engine, c *moved) {
 		r, stop := run(t, intelligence.Options{Engine: e, Retention: 48 * time.Hour, Every: time.Hour})
+		// A quarter to the next hour: counts are kept by the hour.
+		c.forward(time.Until(time.Now().Truncate(time.Hour).Add(105 * time.Minute)))
 		for range 40 {
 			r.Record("acme", entry(c.now(), "k", "d", "ok"))
 			r.Flush(t.Context())
 		}
-		c.forward(47 * time.Hour)
+		c.forward(47*time.Hour + 30*time.Minute)
 		young := entry(c.now(), "k", "d", "ok")
 		r.Record("acme", young)
 		r.Flush(t.Context())
 		taken, err := r.Sweep(t.Context())
 		require.NoError(t, err)
 		require.Zero(t, taken)
-		c.forward(90 * time.Minute)
+		s, err := r.Stats(t.Context(), "acme", "")
+		require.NoError(t, err)
+		require.Equal(t, 41, s.Traces30d)
+		c.forward(time.Hour)
 		taken, err = r.Sweep(t.Context())
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, taken, 40, "segments")
@@ -366,6 +374,13 @@ func TestStatistics(t *testing.T) {
 		require.Equal(t, 1500, s.Traces24h)
 		require.LessOrEqual(t, len(s.AvgConfidenceByDomain), 101)
 		require.Contains(t, s.AvgConfidenceByDomain, "(other)")
+		docs, err := e.List(t.Context(), "crowd", "trace_hour", store.Query{Index: "at"})
+		require.NoError(t, err)
+		for _, doc := range docs {
+			var hour struct{ Keys map[string]json.RawMessage }
+			require.NoError(t, json.Unmarshal(doc.Value, &hour))
+			require.LessOrEqual(t, len(hour.Keys), 1000)
+		}
 		s, err = r.Stats(t.Context(), "crowd", "key1400")
 		require.NoError(t, err)
 		require.Equal(t, 1, s.Traces24h)
