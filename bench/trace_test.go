@@ -29,7 +29,7 @@ import (
 var oneKB = `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("Where is order 456? ", 50) + `"}]}`
 
 // BenchmarkTraceOfAChat is a chat of 1 KB over real sockets, with and without its
-// trace being stored. cpu-µs/op is all of this process: the client, the model's
+// trace being stored. cpu-ns/op is all of this process: the client, the model's
 // server and the writer of the store too. What a stored trace adds is the
 // difference.
 func BenchmarkTraceOfAChat(b *testing.B) {
@@ -76,7 +76,7 @@ func BenchmarkTraceOfAChat(b *testing.B) {
 				if stored {
 					traces.Flush(b.Context())
 				}
-				b.ReportMetric(float64((cpu(b)-begun).Microseconds())/float64(b.N), "cpu-µs/op")
+				b.ReportMetric(float64(cpu(b)-begun)/float64(b.N), "cpu-ns/op")
 			})
 		}
 	}

@@ -63,7 +63,7 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkStoredTrace is the whole cost of a trace, stored: cpu-µs/op counts all
+// BenchmarkStoredTrace is the whole cost of a trace, stored: cpu-ns/op counts all
 // of the process, the writer of the store included.
 func BenchmarkStoredTrace(b *testing.B) {
 	for name, open := range engines {
@@ -82,7 +82,7 @@ func BenchmarkStoredTrace(b *testing.B) {
 				}
 			}
 			r.Flush(ctx)
-			b.ReportMetric(float64((cpu(b)-begun).Microseconds())/float64(b.N), "cpu-µs/op")
+			b.ReportMetric(float64(cpu(b)-begun)/float64(b.N), "cpu-ns/op")
 			stop()
 			<-done
 			require.Zero(b, lost)

@@ -110,7 +110,7 @@ type MetaStage struct {
 	Name       string         `json:"name"`
 	Status     string         `json:"status"`
 	DurationMS int64          `json:"duration_ms"`
-	DurationUS int64          `json:"duration_us"`
+	DurationUS int64          `json:"duration_us,omitempty"`
 	Detail     string         `json:"detail,omitempty"`
 	Inputs     map[string]int `json:"inputs,omitempty"`
 	Outputs    map[string]int `json:"outputs,omitempty"`

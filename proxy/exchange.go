@@ -151,10 +151,12 @@ func (s *Server) record(c echo.Context, x *exchange, status int, completed bool)
 	}
 	r := c.Request()
 	workspace, entry := x.told.End(status)
+	own := x.trace == entry.ID
+	entry.ID = x.trace
 	if s.o.Telemetry != nil {
 		s.o.Telemetry.Request(r.Context(), r.Method, routePath(c), workspace, &entry)
 	}
-	if x.trace != entry.ID {
+	if !own {
 		return // the answer is another request's, and so is its trace
 	}
 	s.metrics.trace(&entry)
