@@ -90,7 +90,7 @@ func suspicious(text string) bool {
 				return true
 			}
 			continue
-		case c == '@' || c == '=' || c == ':':
+		case c == '@' || c == '=' || c == ':' || c >= utf8.RuneSelf: // there are others that fold to ASCII letters
 			return true
 		case (c == ' ' || c == '-') && digits > 0:
 			if begins(text[i:], "-----") {
