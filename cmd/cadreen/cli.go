@@ -20,8 +20,9 @@ const (
 
 // program is one run of the command line, with everything from outside given.
 type program struct {
-	Args    []string // without the program's name
-	Environ []string // as os.Environ gives it
+	Args    []string  // without the program's name
+	Environ []string  // as os.Environ gives it
+	Stdin   io.Reader // nil: nobody answers
 	Stdout  io.Writer
 	Stderr  io.Writer
 }

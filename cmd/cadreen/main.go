@@ -16,7 +16,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// Once it is stopping, a second signal ends it at once.
 	context.AfterFunc(ctx, stop)
-	code := program{Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}.run(ctx)
+	code := program{Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}.run(ctx)
 	stop()
 	os.Exit(code)
 }

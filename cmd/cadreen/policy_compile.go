@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -18,6 +19,7 @@ type policyCompileCommand struct {
 	Path      string   `arg:"" optional:"" help:"Policy file or folder; the same as --policies."`
 	Tools     string   `help:"JSON file with the tools that the conditions speak of, as a chat completion request lists them." placeholder:"FILE" type:"existingfile"`
 	Workspace string   `help:"Take the tools that requests of this workspace offered, from the store of the settings." placeholder:"NAME"`
+	Model     bool     `help:"Let the model of the settings read conditions that the grammar does not understand. What its readings differ in is asked, and what it comes to is written only if you say yes."`
 	Answer    []string `help:"Answer to a question of an earlier run, as it was printed: RULE/ID=ANSWER; may be given more than once. Answers are kept in policies.lock." placeholder:"ANSWER" sep:"none"`
 }
 
@@ -44,11 +46,16 @@ func (c policyCompileCommand) Run(ctx context.Context, p program) error {
 	var report governance.Report
 	policies, err := governance.LoadOpen(cfg.Policies)
 	report.AddErrors(err)
-	run := compilation{program: p, tools: tools, evaluator: opts.Evaluator, report: &report, answers: answers}
+	run := compilation{program: p, tools: tools, evaluator: opts.Evaluator, report: &report, answers: answers, author: rule.Author{Evaluator: opts.Evaluator}}
+	if c.Model {
+		if run.author.Completer, err = openWriter(cfg); err != nil {
+			return err
+		}
+	}
 	for _, policy := range policies {
 		for _, r := range policy.Rules {
 			if len(r.When) == 1 && r.When[0].If == "" {
-				run.compile(policy, r)
+				run.compile(ctx, policy, r)
 			}
 		}
 	}
@@ -88,16 +95,22 @@ type compilation struct {
 	evaluator governance.Evaluator
 	report    *governance.Report
 	answers   *answers
+	author    rule.Author
+	lines     *bufio.Reader // of standard input, once something was asked
 	pins      []governance.Pin
 }
 
 // compile one rule's condition: print what it means and keep it, or say why not.
-func (c *compilation) compile(policy governance.Policy, r governance.Rule) {
+func (c *compilation) compile(ctx context.Context, policy governance.Policy, r governance.Rule) {
 	complain := func(problem, fix string) {
 		c.report.AddErrors(&governance.LoadError{File: policy.Source, Line: r.Line, Problem: fmt.Sprintf("rule %q: %s", r.ID, problem), Fix: fix})
 	}
 	tools := slices.DeleteFunc(slices.Clone(c.tools), func(t governance.Tool) bool { return !rule.Covers(r.Tools, t.Name) })
-	result := rule.CompileRule(r, c.tools, c.answers.of(r))
+	result, pin, err := c.read(ctx, r, tools)
+	if err != nil {
+		complain(err.Error(), "")
+		return
+	}
 	if !result.OK() {
 		fix := ""
 		if len(tools) == 0 {
@@ -116,7 +129,6 @@ func (c *compilation) compile(policy governance.Policy, r governance.Rule) {
 	if !c.typed(result.Rule, tools, complain) {
 		return
 	}
-	pin := result.Pin()
 	if i := slices.IndexFunc(c.pins, func(other governance.Pin) bool {
 		return governance.ConditionHash(other.Condition) == governance.ConditionHash(pin.Condition)
 	}); i >= 0 {
@@ -126,7 +138,9 @@ func (c *compilation) compile(policy governance.Policy, r governance.Rule) {
 		return
 	}
 	c.pins = append(c.pins, pin)
-	c.print(pin, r.ID)
+	if pin.Confidence == 0 { // else it was shown before it was confirmed
+		c.print(pin, r.ID)
+	}
 }
 
 // typed checks every expression against the schema of every tool it is for.
