@@ -55,12 +55,17 @@ const (
 // a tool's schema. tools are those that are known; none known is nothing said of
 // them. The evaluator must be an Analyzer, else nothing is found. Findings are in
 // a fixed order.
-func Lint(b *Bundle, tools []Tool) []Finding {
+func Lint(b *Bundle, tools []Tool) []Finding { return lint(b, tools, "") }
+
+// LintPolicy is Lint for the rules of one policy, alone and beside those of others.
+func LintPolicy(b *Bundle, tools []Tool, policy string) []Finding { return lint(b, tools, policy) }
+
+func lint(b *Bundle, tools []Tool, only string) []Finding {
 	analyzer, ok := b.opts.Evaluator.(Analyzer)
 	if !ok {
 		return nil
 	}
-	l := &linter{bundle: b, known: tools, marks: make([]*landmarks, len(b.rules)), own: make([]ownState, len(b.rules)), pairs: map[[2]int]*pairState{}, grids: map[string]toolGrid{}, places: map[*compiledRule]int{}}
+	l := &linter{only: only, bundle: b, known: tools, marks: make([]*landmarks, len(b.rules)), own: make([]ownState, len(b.rules)), pairs: map[[2]int]*pairState{}, grids: map[string]toolGrid{}, places: map[*compiledRule]int{}}
 	for i, r := range b.rules {
 		l.places[r] = i
 		m, err := landmarksOf(analyzer, GridRule{Rule: *r.Rule, Config: r.policy.Config, Domain: r.policy.Domain})
@@ -90,6 +95,7 @@ func Lint(b *Bundle, tools []Tool) []Finding {
 }
 
 type linter struct {
+	only     string // name of the policy that is looked at; "" for all
 	bundle   *Bundle
 	known    []Tool
 	marks    []*landmarks // by rule
@@ -137,6 +143,9 @@ func (l *linter) found(r *compiledRule, line int, code, text, fix string) *Findi
 	return &l.findings[len(l.findings)-1]
 }
 
+// about says whether a rule is of the policy that is looked at.
+func (l *linter) about(r *compiledRule) bool { return l.only == "" || r.policy.Name == l.only }
+
 // unknownTools looks for names that no known tool has.
 func (l *linter) unknownTools() {
 	if len(l.known) == 0 {
@@ -147,6 +156,9 @@ func (l *linter) unknownTools() {
 		names = append(names, t.Name)
 	}
 	for i, r := range l.bundle.rules {
+		if !l.about(r) {
+			continue
+		}
 		say := func(name, where string) {
 			if strings.HasPrefix(name, HostedPrefix) || slices.ContainsFunc(names, func(n string) bool { return matchTool(name, n) }) {
 				return
@@ -216,6 +228,9 @@ func (l *linter) typed(t Tool) {
 		return
 	}
 	for _, r := range l.bundle.plan(t.Name, t).rules {
+		if !l.about(r.compiledRule) {
+			continue
+		}
 		say := func(line int, expr string, err error) {
 			if err == nil {
 				return
@@ -236,9 +251,15 @@ func (l *linter) tryAlone(t Tool) {
 	if len(p.rules) == 0 {
 		return
 	}
+	if !slices.ContainsFunc(p.rules, func(r planRule) bool { return l.about(r.compiledRule) }) {
+		return
+	}
 	g, index := l.grid(p)
 	for i := range p.rules {
 		r := &p.rules[i]
+		if l.only != "" && !l.about(r.compiledRule) {
+			continue
+		}
 		own := &l.own[index[i]]
 		sub := &Grid{tool: g.tool, dimensions: g.dimensions, seen: map[string]bool{}, left: l.marks[index[i]].left}
 		sub.fill(g.narrowed(l.marks[index[i]]), lintOwn)

@@ -45,7 +45,7 @@ func (l *linter) plan(tools []Tool) {
 		for j := range enforced {
 			for i := range j {
 				key := [2]int{enforced[i], enforced[j]}
-				if seen[key] || !l.meet(key) {
+				if seen[key] || !l.meet(key) || !l.about(l.bundle.rules[key[0]]) && !l.about(l.bundle.rules[key[1]]) {
 					continue
 				}
 				if !l.mayClash(key) && !idle(i, j) && !idle(j, i) {
@@ -96,7 +96,7 @@ const manyRules = 24
 // quick answers whether the first of two rules may make the second idle: where it
 // is no, some witness shows it. Rules by their place in a list.
 func (l *linter) quick(p *plan, enforced []int) func(i, j int) bool {
-	if len(enforced) <= manyRules {
+	if len(enforced) <= manyRules || l.only != "" {
 		return func(int, int) bool { return true }
 	}
 	g, index := l.grid(p)

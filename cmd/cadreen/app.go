@@ -14,6 +14,7 @@ import (
 	"cadreen/config"
 	"cadreen/governance"
 	"cadreen/governance/policies"
+	"cadreen/governance/rule"
 	"cadreen/intelligence"
 	"cadreen/intelligence/audit"
 	"cadreen/proxy"
@@ -103,10 +104,11 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	// What is confirmed under an Idempotency-Key is fenced like everything else.
 	fenced := idempotency.Fence(m.engine)
 	decides := policies.NewBundles(fenced, files, m.log)
-	m.policies = policies.New(policies.Options{Engine: fenced, Bundles: decides, Tools: m.seen, Words: sentences{}, Logger: m.log})
 	if m.backend, err = openBackend(m.Config.Backend); err != nil {
 		return err
 	}
+	words := sentences{rule.Author{Evaluator: files.Bundle().Options().Evaluator, Completer: writerOf(m.Config, m.backend)}}
+	m.policies = policies.New(policies.Options{Engine: fenced, Bundles: decides, Tools: m.seen, Words: words, Logger: m.log})
 	if err = m.openTelemetry(ctx); err != nil {
 		return err
 	}

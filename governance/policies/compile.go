@@ -14,10 +14,21 @@ import (
 
 // Compiler reads conditions in plain words.
 type Compiler interface {
-	// Compile answers what a rule with a condition and no `when` means for the
-	// tools of the workspace. answers are what was said to its questions, by their
-	// ids. It guesses nothing.
-	Compile(ctx context.Context, rule governance.Rule, tools []governance.Tool, answers map[string]string) Sentence
+	// Compile answers what a condition means. It guesses nothing.
+	Compile(ctx context.Context, c Condition) Sentence
+}
+
+// Condition is a rule with a condition and no `when`.
+type Condition struct {
+	Rule  governance.Rule
+	Tools []governance.Tool // of the workspace
+	// Answers are what was said to its questions, by their ids.
+	Answers map[string]string
+	// Kept is Sentence.Kept of before, "" the first time.
+	Kept string
+	// NoModel: whatever it means is used at once, without anybody who confirms it,
+	// so that no model may read it.
+	NoModel bool
 }
 
 // Sentence is what became of a condition. Exactly one is so: Rule is there, or
@@ -28,6 +39,12 @@ type Sentence struct {
 	Questions []Question
 	Unknown   []Word
 	Problem   string
+	// Confidence of a model that read it; 0 if none did.
+	Confidence float64
+	// Kept is opaque, and handed in again with the answers.
+	Kept string
+	// Notes say why a model that was asked did not read it.
+	Notes []string
 }
 
 // source is what is kept of what was sent, for changing it and compiling it again.
@@ -47,6 +64,8 @@ type compilation struct {
 	tools   []governance.Tool
 	hashes  map[string]string
 	words   Compiler
+	kept    map[string]string // Sentence.Kept by rule
+	noModel bool
 
 	version Version
 	rules   []governance.Rule
@@ -139,7 +158,14 @@ func (c *compilation) sentence(ctx context.Context, r governance.Rule, report *R
 			own[rest] = answer
 		}
 	}
-	s := c.words.Compile(ctx, r, c.tools, own)
+	s := c.words.Compile(ctx, Condition{Rule: r, Tools: c.tools, Answers: own, Kept: c.kept[r.ID], NoModel: c.noModel})
+	if s.Kept != "" {
+		if c.version.Kept == nil {
+			c.version.Kept = map[string]string{}
+		}
+		c.version.Kept[r.ID] = s.Kept
+	}
+	report.Confidence, report.Notes = s.Confidence, s.Notes
 	for i := range s.Questions {
 		s.Questions[i].ID = r.ID + "/" + s.Questions[i].ID
 	}
@@ -249,6 +275,9 @@ func (c *compilation) check(p governance.Policy) error {
 		return problems
 	}
 	for _, f := range report.Findings {
+		if f.Code == governance.FindingType || f.Code == governance.FindingUnknownTool {
+			continue // said by fits
+		}
 		c.version.Warnings = append(c.version.Warnings, withFix(f.Text, f.Fix))
 	}
 	for _, s := range report.Stops {

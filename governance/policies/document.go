@@ -28,6 +28,7 @@ type DocumentRule struct {
 	Mode       governance.Mode   `json:"mode,omitempty"`
 	SelfReview bool              `json:"self_review,omitempty"`
 	Examples   []DocumentExample `json:"examples,omitempty"`
+	Confidence float64           `json:"confidence,omitempty"` // of a model that read the condition
 }
 
 // DocumentLine is one condition with its effect.
@@ -77,7 +78,7 @@ func documentOf(name, domain string, config json.RawMessage, rules []governance.
 
 func ruleOf(r governance.Rule) DocumentRule {
 	out := DocumentRule{ID: r.ID, Condition: r.Condition, Tools: r.Tools, Else: r.Else, Unless: r.Unless, Message: r.Message,
-		Mode: r.Mode, SelfReview: r.SelfReview, When: make([]DocumentLine, len(r.When))}
+		Mode: r.Mode, SelfReview: r.SelfReview, Confidence: r.Confidence, When: make([]DocumentLine, len(r.When))}
 	for i, l := range r.When {
 		out.When[i] = DocumentLine{If: l.If, Effect: l.Effect, To: l.To, Missing: l.Missing, From: l.From}
 		if l.Expires > 0 {

@@ -51,8 +51,8 @@ func (s *seen) SchemaHashes(ctx context.Context, workspace string) (map[string]s
 
 type words struct{}
 
-func (words) Compile(_ context.Context, r governance.Rule, tools []governance.Tool, answers map[string]string) policies.Sentence {
-	result := rule.CompileRule(r, tools, answers)
+func (words) Compile(_ context.Context, c policies.Condition) policies.Sentence {
+	result := rule.CompileRule(c.Rule, c.Tools, c.Answers)
 	out := policies.Sentence{Rule: result.Rule, Means: result.ReadBack, Problem: result.Problem}
 	for _, q := range result.Questions {
 		out.Questions = append(out.Questions, policies.Question{ID: q.ID, Text: q.Text, Options: q.Options})

@@ -120,8 +120,10 @@ type Version struct {
 	Stops    []string          `json:"stops,omitempty"` // what is no longer asked about
 	Examples int               `json:"examples"`        // that ran and came out right
 	Answers  map[string]string `json:"answers,omitempty"`
-	Created  time.Time         `json:"created"`
-	By       string            `json:"by"`
+	// Kept are the readings of a model, by rule, so that answers ask it nothing again.
+	Kept    map[string]string `json:"kept,omitempty"`
+	Created time.Time         `json:"created"`
+	By      string            `json:"by"`
 }
 
 // Ready says that the version can be confirmed.
@@ -134,6 +136,10 @@ type RuleReport struct {
 	Means     string     `json:"means,omitempty"` // read back in one sentence, for conditions in plain words
 	Questions []Question `json:"questions,omitempty"`
 	Unknown   []Word     `json:"unknown,omitempty"`
+	// Confidence of a model that read the condition; 0 if none did.
+	Confidence float64 `json:"confidence,omitempty"`
+	// Notes say why a model that was asked did not read it.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Question is one thing that a sentence leaves open.

@@ -127,7 +127,7 @@ func (r *Registry) Create(ctx context.Context, workspace string, in Input, by st
 		}
 	}
 	src := source{Domain: in.Domain, Description: in.Description, Config: in.Config, Rules: in.Rules}
-	v, err := r.compile(ctx, workspace, in.Name, src, nil)
+	v, err := r.compile(ctx, workspace, in.Name, src, Version{}, false)
 	if err != nil {
 		return Policy{}, Version{}, err
 	}
@@ -173,8 +173,9 @@ func (v *Version) index() []store.Index {
 	return []store.Index{{Name: "policy", Key: v.Policy, Score: int64(v.Number)}}
 }
 
-// compile makes a version of a source, with the tools that are seen now.
-func (r *Registry) compile(ctx context.Context, workspace, name string, src source, answers map[string]string) (Version, error) {
+// compile makes a version of a source, with the tools that are seen now, and the
+// answers and readings of the version before.
+func (r *Registry) compile(ctx context.Context, workspace, name string, src source, before Version, noModel bool) (Version, error) {
 	tools, err := r.tools.Tools(ctx, workspace)
 	if err != nil {
 		return Version{}, storeFault(err)
@@ -185,7 +186,7 @@ func (r *Registry) compile(ctx context.Context, workspace, name string, src sour
 	}
 	options := r.bundles.files.Bundle().Options()
 	options.Evaluator = r.bundles.programs.of(options.Evaluator)
-	c := &compilation{name: name, source: src, answers: answers, options: options, tools: tools, hashes: hashes, words: r.words}
+	c := &compilation{name: name, source: src, answers: before.Answers, options: options, tools: tools, hashes: hashes, words: r.words, kept: before.Kept, noModel: noModel}
 	v, err := c.run(ctx)
 	var problems Problems
 	if errors.As(err, &problems) {
@@ -389,7 +390,7 @@ func (r *Registry) Revise(ctx context.Context, workspace, id string, in Input, b
 		if bytes.Equal(was, is) {
 			return r.revise(ctx, workspace, &p, at, &v, name, nil, by)
 		}
-		made, err := r.compile(ctx, workspace, name, src, v.Answers)
+		made, err := r.compile(ctx, workspace, name, src, v, false)
 		if err != nil {
 			return err
 		}
@@ -515,12 +516,12 @@ func (r *Registry) Compile(ctx context.Context, workspace, id string, answers ma
 		if p, v, src, at, err = r.latest(ctx, workspace, id); err != nil {
 			return err
 		}
-		given := maps.Clone(v.Answers)
-		if given == nil {
-			given = map[string]string{}
+		given := v
+		if given.Answers = maps.Clone(v.Answers); given.Answers == nil {
+			given.Answers = map[string]string{}
 		}
-		maps.Copy(given, answers)
-		made, err := r.compile(ctx, workspace, p.Name, src, given)
+		maps.Copy(given.Answers, answers)
+		made, err := r.compile(ctx, workspace, p.Name, src, given, false)
 		if err != nil || same(v, made) {
 			return err
 		}

@@ -115,7 +115,7 @@ func (v *Version) open() []fault.Detail {
 
 // Inline compiles a policy that is stored nowhere.
 func (r *Registry) Inline(ctx context.Context, workspace string, in Input) (Version, error) {
-	v, err := r.compile(ctx, workspace, inlineName, source{Domain: in.Domain, Config: in.Config, Rules: in.Rules}, nil)
+	v, err := r.compile(ctx, workspace, inlineName, source{Domain: in.Domain, Config: in.Config, Rules: in.Rules}, Version{}, true)
 	if err != nil {
 		return v, EvaluationFailed(err)
 	}
@@ -123,6 +123,28 @@ func (r *Registry) Inline(ctx context.Context, workspace string, in Input) (Vers
 		return v, &fault.Error{Code: fault.PolicyEvaluationFailed, Message: "The rule was not understood", Details: v.open()}
 	}
 	return v, nil
+}
+
+// Lint looks at a version beside everything else that is active in the workspace:
+// see governance.LintPolicy. Nothing is found of a version that is not compiled.
+func (r *Registry) Lint(ctx context.Context, workspace string, p *Policy, v *Version) ([]governance.Finding, error) {
+	if v.Document == nil {
+		return nil, nil
+	}
+	bundle, err := r.With(ctx, workspace, v)
+	if err != nil {
+		// What keeps it from being loaded is said when it is confirmed.
+		var own *fault.Error
+		if errors.As(err, &own) {
+			return nil, err
+		}
+		return nil, nil
+	}
+	tools, err := r.tools.Tools(ctx, workspace)
+	if err != nil {
+		return nil, storeFault(err)
+	}
+	return governance.LintPolicy(bundle, tools, p.Name), nil
 }
 
 // Tested is one case with what came out.

@@ -129,6 +129,22 @@ func (s *Policies) answer(w http.ResponseWriter, r *http.Request, c Author, p *p
 	return write(w, r, view.whole(view.rules))
 }
 
+// made is answer for what made a version: with what is found of it beside the other
+// policies.
+func (s *Policies) made(w http.ResponseWriter, r *http.Request, c Author, p *policies.Policy, v *policies.Version) error {
+	findings, err := s.Registry.Lint(r.Context(), c.Workspace, p, v)
+	if err != nil {
+		return err
+	}
+	stale, err := s.Registry.Stale(r.Context(), c.Workspace, []policies.Version{*v})
+	if err != nil {
+		return err
+	}
+	view := s.view(p, v, stale[0], c)
+	view.Findings = findings
+	return write(w, r, view.whole(view.rules))
+}
+
 // Versions answers {versions, count, pagination}, newest first.
 func (s *Policies) Versions(w http.ResponseWriter, r *http.Request, c Author, id string) error {
 	page, err := readPage(r)
@@ -166,7 +182,7 @@ func (s *Policies) Create(w http.ResponseWriter, r *http.Request, c Author) erro
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, c, &p, &v)
+	return s.made(w, r, c, &p, &v)
 }
 
 // Change takes what is to be other, and makes a new draft of it.
@@ -182,7 +198,7 @@ func (s *Policies) Change(w http.ResponseWriter, r *http.Request, c Author, id s
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, c, &p, &v)
+	return s.made(w, r, c, &p, &v)
 }
 
 // Delete retires a policy: 204.

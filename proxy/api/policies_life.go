@@ -76,7 +76,7 @@ func (s *Policies) Compile(w http.ResponseWriter, r *http.Request, c Author, id 
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, c, &p, &v)
+	return s.made(w, r, c, &p, &v)
 }
 
 // Confirm makes an exact version active. Body: {version, digest}; without a version

@@ -32,15 +32,23 @@ type policyView struct {
 	LatestVersion        int    `json:"latest_version"`
 	Digest               string `json:"digest,omitempty"`
 
-	Interpreted   *interpreted        `json:"interpreted,omitempty"`
-	Questions     []policies.Question `json:"questions,omitempty"`
-	NotUnderstood []unknownWord       `json:"not_understood,omitempty"`
-	Problems      []policies.Problem  `json:"problems,omitempty"`
-	Warnings      []string            `json:"warnings,omitempty"`
-	StopsAsking   []string            `json:"stops_asking,omitempty"`
-	Examples      int                 `json:"examples,omitempty"` // that ran and came out right
-	Stale         bool                `json:"stale"`
-	StaleTools    []string            `json:"stale_tools,omitempty"`
+	Interpreted *interpreted        `json:"interpreted,omitempty"`
+	Questions   []policies.Question `json:"questions,omitempty"`
+	// Confidence of a model that read a condition, the least of them; absent where
+	// none did.
+	Confidence float64 `json:"confidence,omitempty"`
+	// Notes say why a model that was asked did not read a condition.
+	Notes []string `json:"notes,omitempty"`
+	// Findings are what was found of it beside the other policies, with a call that
+	// shows it. They come with what makes a version.
+	Findings      []governance.Finding `json:"findings,omitempty"`
+	NotUnderstood []unknownWord        `json:"not_understood,omitempty"`
+	Problems      []policies.Problem   `json:"problems,omitempty"`
+	Warnings      []string             `json:"warnings,omitempty"`
+	StopsAsking   []string             `json:"stops_asking,omitempty"`
+	Examples      int                  `json:"examples,omitempty"` // that ran and came out right
+	Stale         bool                 `json:"stale"`
+	StaleTools    []string             `json:"stale_tools,omitempty"`
 
 	CreatedAt   time.Time  `json:"created_at,omitzero"`
 	CreatedBy   string     `json:"created_by,omitempty"`
@@ -106,6 +114,10 @@ func (s *Policies) view(p *policies.Policy, v *policies.Version, stale []string,
 	var means []string
 	for _, r := range v.Rules {
 		out.Questions = append(out.Questions, r.Questions...)
+		out.Notes = append(out.Notes, r.Notes...)
+		if r.Confidence > 0 && (out.Confidence == 0 || r.Confidence < out.Confidence) {
+			out.Confidence = r.Confidence
+		}
 		for _, w := range r.Unknown {
 			out.NotUnderstood = append(out.NotUnderstood, unknownWord{r.ID, w})
 		}
