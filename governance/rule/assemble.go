@@ -146,7 +146,7 @@ func (c *compiler) outcome(b *binding, k *clause, conditions, only *terms) outco
 	}
 	if made.effect == 0 {
 		if made.effect = c.effect(); made.effect == 0 {
-			made.effect = c.askEffect(k)
+			made.effect = c.askEffect(k, made.when)
 		}
 	}
 	return made
@@ -158,9 +158,13 @@ func (c *compiler) limits(t *term) bool {
 }
 
 // askEffect asks what a clause that names no effect is for.
-func (c *compiler) askEffect(k *clause) governance.Verdict {
+func (c *compiler) askEffect(k *clause, when condition) governance.Verdict {
+	about := "every such call"
+	if _, every := when.(always); !every {
+		about = "a call where " + when.english()
+	}
 	verdicts := map[string]governance.Verdict{"ask the requester": governance.Confirm, "escalate to a reviewer": governance.Escalate, "block": governance.Block, "allow": governance.Allow}
-	return verdicts[c.ask("effect", k.place, "What should happen then?", "ask the requester", "escalate to a reviewer", "block", "allow")]
+	return verdicts[c.ask("effect", k.place, "What should happen to "+about+"?", "ask the requester", "escalate to a reviewer", "block", "allow")]
 }
 
 // bare: the clause says an effect, and of nothing.

@@ -27,6 +27,10 @@ func (b *binding) values(one term) condition {
 			kinds["value"] = true
 		}
 	}
+	if kinds["quoted"] && (b.tokens[one.item.place().from].class == "Outside" || slices.ContainsFunc(texts, func(v string) bool { return strings.HasSuffix(v, "/") })) {
+		// A folder is not a value, and what stands behind it may lead out of it again.
+		b.hinted(one.place, `say "starting with" or "not starting with" where that is meant`)
+	}
 	var made condition
 	switch {
 	case kinds["country"] && len(kinds) == 1:

@@ -161,11 +161,15 @@ func (c *compiler) segment(items []*item, elliptic bool) *clause {
 func (c *compiler) settle(k *clause) {
 	// "no more than 3 refunds a day": only that many
 	if k.effect == 0 && !k.shadow && k.only == nil && len(k.conditions.list) > 0 && !k.otherwise {
-		if last := &k.conditions.list[len(k.conditions.list)-1]; last.window != "" && last.upper() || last.least {
+		at := len(k.conditions.list) - 1
+		for at > 0 && (k.conditions.list[at].item.AnyMoney || k.conditions.list[at].item.Zone != "") {
+			at--
+		}
+		if last := &k.conditions.list[at]; last.window != "" && last.upper() || last.least {
 			k.only = &terms{}
 			k.only.add(*last, "")
-			k.conditions.list = k.conditions.list[:len(k.conditions.list)-1]
-			k.conditions.joins = k.conditions.joins[:len(k.conditions.list)]
+			k.conditions.list = slices.Delete(slices.Clone(k.conditions.list), at, at+1)
+			k.conditions.joins = slices.Delete(slices.Clone(k.conditions.joins), at, at+1)
 			k.limit = true
 		}
 	}

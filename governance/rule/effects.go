@@ -41,6 +41,8 @@ func (c *compiler) readEffect(k *clause, it *item) {
 		}
 	case e.Approver != nil:
 		owner(e.Approver)
+	case e.Required:
+		owner(e.ReqBy)
 	case e.Elliptic != nil:
 		k.needs = true
 		owner(e.Elliptic)

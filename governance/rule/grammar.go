@@ -163,6 +163,8 @@ type effectPhrase struct {
 	Escalate bool         `parser:" | @Escalate"`
 	ToWhom   *ownerPhrase `parser:"   @@?"`
 	Approver *ownerPhrase `parser:" | @@ (Approves|Confirms)"`
+	ReqBy    *ownerPhrase `parser:" | ((@@ Poss?)?"`
+	Required bool         `parser:"    Approval @Required)"`
 	Elliptic *ownerPhrase `parser:" | @@ Poss Approval? )"`
 }
 

@@ -156,6 +156,8 @@ func (c *compiler) chooseAmong(s span, any bool, tools []*tool) []*tool {
 	switch {
 	case len(f.all()) == 0:
 		c.notUnderstood(s)
+	case verb && c.anyKind(s):
+		// "everything that writes": the tools that are named so, or all that change something?
 	case len(f.all()) == len(f.strong) && (len(f.strong) == 1 || any || verb && c.sameVerb(s, f.strong) || c.isGlob(s)):
 		return f.strong
 	case len(f.all()) == 1 && len(f.weak) == 0:
@@ -164,6 +166,12 @@ func (c *compiler) chooseAmong(s span, any bool, tools []*tool) []*tool {
 		return f.strong // others are of another kind
 	}
 	return c.withNames(c.askMany("tools", s, fmt.Sprintf("Which tools does %q mean?", c.text(s)), names(f.all())...), f.all())
+}
+
+// anyKind: the verb is also what tools are sorted by.
+func (c *compiler) anyKind(s span) bool {
+	word := strings.ToLower(c.sentence[c.tokens[s.from].start:c.tokens[s.from].end])
+	return stem(word) == stem("write") || stem(word) == "read"
 }
 
 func (c *compiler) isGlob(s span) bool { return c.tokens[s.from].class == "Tool" }

@@ -68,6 +68,9 @@ func readVerbs(table string) (classes, forms, same map[string]string) {
 			words := strings.Fields(list)
 			for _, w := range words {
 				same[stemRegular(w)] = stemRegular(words[0])
+				if classes[stemRegular(w)] == "" {
+					classes[stemRegular(w)] = "verb"
+				}
 			}
 			continue
 		}
