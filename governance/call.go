@@ -3,7 +3,10 @@ package governance
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Form is how a model spells a call on the wire.
@@ -42,12 +45,19 @@ type Tool struct {
 	Schema []byte `json:"schema,omitempty"`
 }
 
-// SchemaHash identifies the schema text that a decision was made against.
+// SchemaHash identifies the schema that a decision was made against: the hexadecimal
+// SHA-256 of its RFC 8785 form, so that clients which spell one schema differently
+// (white space, order of members) offer the same. What is no JSON is hashed as it
+// stands.
 func (t Tool) SchemaHash() string {
 	if len(t.Schema) == 0 {
 		return ""
 	}
-	sum := sha256.Sum256(t.Schema)
+	text := jsontext.Value(slices.Clone(t.Schema))
+	if text.Canonicalize() != nil {
+		text = t.Schema
+	}
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
 

@@ -2,8 +2,6 @@ package governance
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -163,10 +161,7 @@ func (b *Bundle) plan(name string, tool Tool) *plan {
 
 func (b *Bundle) makePlan(name string, tool Tool) *plan {
 	p := &plan{tool: tool, kind: GuessKind(tool)}
-	if len(tool.Schema) > 0 {
-		sum := sha256.Sum256(tool.Schema)
-		p.schemaHash = hex.EncodeToString(sum[:])
-	}
+	p.schemaHash = tool.SchemaHash()
 	all, named := b.index.find(name)
 	for _, i := range all {
 		r := planRule{compiledRule: b.rules[i], names: named[i]}

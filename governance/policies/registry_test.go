@@ -274,6 +274,9 @@ func TestAChangedSchemaMakesARuleStale(t *testing.T) {
 	require.Equal(t, governance.Block, b.Judge(governance.Facts{Now: time.Now(), Tools: map[string]governance.Tool{"process_refund": changed}},
 		governance.Call{Name: "process_refund", Form: governance.FormFunction, Arguments: `{"total":1}`}).Verdict, "what it asks for is not there: the strictest")
 	require.False(t, judge(b, "w", "500", read).Stale)
+	respelled := read
+	respelled.Schema = []byte(`{ "properties": {"amount":{"type":"number"}, "order_id":{"type":"string"}}, "type":"obj\u0065ct"}`)
+	require.False(t, judge(b, "w", "500", respelled).Stale, "another client spells the same schema its own way")
 
 	p.tools.set(changed)
 	_, v, err := p.Get(ctx, "w", made.ID)
