@@ -307,3 +307,38 @@ func TestANewLimitBeginsWithWhatWentOutBeforeIt(t *testing.T) {
 		})
 	}
 }
+
+// forgetful is an engine whose commits happen and whose answers are lost.
+type forgetful struct {
+	store.Engine
+	lost bool
+}
+
+func (f *forgetful) Commit(ctx contextT, workspace string, ops ...store.Op) error {
+	if err := f.Engine.Commit(ctx, workspace, ops...); err != nil || !f.lost {
+		return err
+	}
+	return store.ErrUnavailable
+}
+
+// A replica that dies between the commit and its answer leaves a hold and what it
+// keeps back, both or none, and the hold's end gives it back.
+func TestACrashLeavesNoReservationBehind(t *testing.T) {
+	b := ledgerBench(t)
+	b.counts() // the meter is known
+	engine := &forgetful{Engine: b.engine}
+	dying := governance.NewDesk(engine, limits(t, governance.Rule{ID: "limits", Tools: []string{"pay"}, When: []governance.Line{
+		{If: `count("pay", "1h") > 3`, Effect: governance.Block}, {If: `args.amount > 10`, Effect: governance.Confirm}}}), governance.DeskOptions{})
+	p, err := dying.Plan(b.ctx, payTurn("chat", alice, `{"amount":50}`))
+	require.NoError(t, err)
+	engine.lost = true
+	_, err = dying.CommitWith(b.ctx, p, func() governance.Asked { return asked("chat") })
+	require.ErrorContains(t, err, "nothing was released")
+	require.EqualValues(t, 1, b.counts())
+	b.clock.add(15 * time.Minute)
+	require.EqualValues(t, 0, b.counts())
+	require.NoError(t, b.desk.Sweep(b.ctx))
+	require.EqualValues(t, 0, b.counts())
+	_, released := b.pay("next", "1", "1", "1")
+	require.Equal(t, 3, released)
+}

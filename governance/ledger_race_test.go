@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -174,4 +175,24 @@ func raceHolds(t *testing.T, n int, engines ...store.Engine) {
 	inParallel(2*n, 2*n+10, 1, ask, &failed)
 	require.Equal(t, 10, size(), "what was released counts as what waited")
 	failed.Range(func(_, err any) bool { t.Error(err); return true })
+}
+
+// All that a limit reads and writes lies in the slot of its workspace.
+func TestRacingCallsStopAtTheLimitOnARedisCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a cluster")
+	}
+	var addresses []string
+	for _, n := range storetest.RedisCluster(t) {
+		addresses = append(addresses, n.Addr)
+	}
+	var engines []store.Engine
+	for range 2 {
+		engine, err := redis.Open(t.Context(), "redis+cluster://"+strings.Join(addresses, ","))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = engine.Close() })
+		engines = append(engines, engine)
+	}
+	raceLimit(t, 200, engines...)
+	raceHolds(t, 64, engines...)
 }

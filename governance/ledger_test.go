@@ -2,6 +2,7 @@ package governance
 
 import (
 	"math"
+	"math/big"
 	"testing"
 	"time"
 
@@ -171,4 +172,19 @@ func TestAnotherSpellingIsNoOtherAccount(t *testing.T) {
 		_, err = m.Account(&Facts{}, read)
 		require.Error(t, err, args)
 	}
+}
+
+func TestMillionthsAreThoseOfExactArithmetic(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?`).Draw(t, "number")
+		value, ok := new(big.Rat).SetString(text)
+		require.True(t, ok)
+		value.Mul(value, big.NewRat(micro, 1))
+		fits := value.Sign() >= 0 && value.IsInt() && value.Num().IsInt64()
+		got, err := inMicro(text)
+		require.Equal(t, fits, err == nil, text)
+		if fits {
+			require.Equal(t, value.Num().Int64(), got, text)
+		}
+	})
 }

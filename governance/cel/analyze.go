@@ -175,7 +175,7 @@ func (n *node) step(details *cel.EvalDetails) *governance.Step {
 	if details != nil {
 		if v, ok := details.State().Value(n.id); ok {
 			if e, isError := v.(*types.Err); isError {
-				s.Reached, s.Error = true, e.Error()
+				s.Reached, s.Error = true, strings.Replace(e.Error(), "optional.none() dereference", "there is no value", 1)
 			} else if !types.IsUnknown(v) {
 				s.Reached, s.Value = true, plain(v)
 			}
@@ -211,7 +211,7 @@ func (n *node) reads() bool {
 	case governance.ExprPath, governance.ExprOther:
 		return true
 	case governance.ExprCall:
-		if len(n.below) == 0 {
+		if len(n.below) == 0 || late[n.Name] {
 			return true
 		}
 	}
