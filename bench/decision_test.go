@@ -25,6 +25,10 @@ func BenchmarkDecision(b *testing.B) {
 		decide(b, bundle(b, 19, governance.Rule{ID: "origin", Tools: []string{"process_refund"}, Mode: governance.Enforce,
 			When: []governance.Line{{If: `from_user(args.order_id)`, Effect: governance.Confirm}}}), "process_refund")
 	})
+	b.Run("ledger", func(b *testing.B) {
+		decide(b, bundle(b, 19, governance.Rule{ID: "limit", Tools: []string{"process_refund"}, Mode: governance.Enforce, When: []governance.Line{
+			{If: `count("process_refund", "24h", args.order_id) > 3 || total("process_refund", "amount", "24h", requester.id) > 10000`, Effect: governance.Confirm}}}), "process_refund")
+	})
 	b.Run("unnamed", func(b *testing.B) { decide(b, bundle(b, 1000), "get_order") })
 }
 
@@ -60,6 +64,15 @@ func decide(b *testing.B, bundle *governance.Bundle, tool string) {
 		facts.UserTexts = append(facts.UserTexts, fmt.Sprintf("Message %d: where is order %d?", i, i))
 	}
 	calls := []governance.Call{{ID: "call_1", Name: tool, Form: governance.FormFunction, Arguments: string(arguments)}}
+	// What a rule reads of the ledger was loaded before.
+	args, err := governance.ReadArguments(calls[0])
+	require.NoError(b, err)
+	facts.Ledger = map[string]governance.Tally{}
+	for _, m := range bundle.Reads(tool).Meters {
+		account, err := m.Account(&facts, args)
+		require.NoError(b, err)
+		facts.Ledger[account] = governance.Tally{Count: 1, Micro: 1}
+	}
 	require.Equal(b, governance.Allow, bundle.Decide(facts, calls)[0].Verdict)
 	var spent []time.Duration
 	b.ReportAllocs()
