@@ -51,7 +51,29 @@ func payTurn(chat string, by governance.Requester, arguments ...string) *governa
 
 const atOnce = 64 // goroutines of a race
 
-// raceLimit lets a thousand turns race for ten calls and for a sum.
+// raceTen lets n turns race for ten calls: exactly ten go.
+func raceTen(t *testing.T, n int, engines ...store.Engine) {
+	bundle := limits(t, governance.Rule{ID: "ten", Tools: []string{"pay"}, When: []governance.Line{{If: `count("pay", "1d", requester.id) > 10`, Effect: governance.Block}}})
+	ten := governance.Requester{ID: "key_ten", KeyID: "key_ten"}
+	var released atomic.Int64
+	var failed sync.Map
+	for from := 0; from < n; from += atOnce {
+		inParallel(from, min(n, from+atOnce), 1, func(i, _ int) error {
+			d := governance.NewDesk(engines[i%len(engines)], bundle, governance.DeskOptions{}) // nothing is remembered
+			plan, err := d.Plan(t.Context(), payTurn(fmt.Sprint("ten", i), ten, `{"customer":"ten","amount":0}`))
+			if err != nil {
+				return err
+			}
+			out, err := d.CommitWith(t.Context(), plan, func() governance.Asked { return governance.Asked{} })
+			released.Add(int64(len(out.Calls)))
+			return err
+		}, &failed)
+	}
+	failed.Range(func(_, err any) bool { t.Error(err); return true })
+	require.EqualValues(t, 10, released.Load())
+}
+
+// raceLimit lets n turns race for ten calls of three customers each, and for a sum.
 func raceLimit(t *testing.T, n int, engines ...store.Engine) {
 	bundle := limits(t, governance.Rule{ID: "few", Tools: []string{"pay"}, When: []governance.Line{
 		{If: `count("pay", "24h", args.customer) > 10`, Effect: governance.Block},
@@ -91,6 +113,7 @@ func TestAThousandRacingCallsStopAtTheLimitOnSQLite(t *testing.T) {
 	engine, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "desk.db"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = engine.Close() })
+	raceTen(t, 1000, engine)
 	raceLimit(t, 1000, engine, engine)
 	raceHolds(t, 200, engine, engine)
 }
@@ -105,6 +128,7 @@ func TestAThousandRacingCallsStopAtTheLimitOnRedis(t *testing.T) {
 		t.Cleanup(func() { _ = engine.Close() })
 		engines = append(engines, engine)
 	}
+	raceTen(t, 1000, engines...)
 	raceLimit(t, 1000, engines...)
 	raceHolds(t, 200, engines...)
 }
