@@ -86,6 +86,10 @@ func (s *Server) assess(c echo.Context, p keys.Principal) error {
 	return s.assessing.Assess(c.Response(), c.Request(), apiCaller(p))
 }
 
+func (s *Server) setUp(c echo.Context, p keys.Principal) error {
+	return s.setup.Apply(c.Response(), c.Request(), apiCaller(p))
+}
+
 func (s *Server) listEscalations(c echo.Context, p keys.Principal) error {
 	return s.escalations.List(c.Response(), c.Request(), apiCaller(p))
 }
