@@ -32,19 +32,7 @@ func (s *Server) health(c echo.Context, p keys.Principal) error {
 	if s.o.Backend.Rehearsal() {
 		model.Detail = "the built-in rehearsal model"
 	}
-	answer := struct {
-		Status     string     `json:"status"`
-		Timestamp  time.Time  `json:"timestamp"`
-		Store      subsystem  `json:"store"`
-		Model      subsystem  `json:"model"`
-		Governance governing  `json:"governance"`
-		Memory     subsystem  `json:"memory"`
-		Connected  connecting `json:"connections"`
-		Workspace  string     `json:"workspace"`
-		Tenant     string     `json:"tenant_id"`
-		Version    string     `json:"version"`
-		TraceID    string     `json:"trace_id"`
-	}{
+	answer := healthAnswer{
 		Status: "healthy", Timestamp: s.now().UTC(),
 		Store: subsystem{Status: healthState(storeErr)}, Model: model,
 		Governance: governing{Status: healthState(governanceErr), Active: policies},
@@ -56,6 +44,21 @@ func (s *Server) health(c echo.Context, p keys.Principal) error {
 		s.log.Warn("degraded", "trace_id", of(c).trace, "store", storeErr, "backend", backendErr, "governance", governanceErr)
 	}
 	return api.Write(c.Response(), c.Request(), answer)
+}
+
+// healthAnswer is the answer of health.
+type healthAnswer struct {
+	Status     string     `json:"status"`
+	Timestamp  time.Time  `json:"timestamp"`
+	Store      subsystem  `json:"store"`
+	Model      subsystem  `json:"model"`
+	Governance governing  `json:"governance"`
+	Memory     subsystem  `json:"memory"`
+	Connected  connecting `json:"connections"`
+	Workspace  string     `json:"workspace"`
+	Tenant     string     `json:"tenant_id"`
+	Version    string     `json:"version"`
+	TraceID    string     `json:"trace_id"`
 }
 
 type subsystem struct {

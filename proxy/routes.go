@@ -34,6 +34,7 @@ func (s *Server) routes() {
 		s.add(http.MethodGet, base+"/health", "health", s.guard(keys.RoleChat, keyHolders, s.health))
 		s.add(http.MethodPost, base+"/preconditions/check", "preconditions", s.guard(keys.RoleChat, keyHolders, s.checkPreconditions))
 		s.add(http.MethodPost, base+"/assess", "assess", s.guard(keys.RoleChat, keyHolders, s.assess))
+		s.add(http.MethodGet, base+documentPath, "document", s.document)
 		s.add(http.MethodPost, base+"/setup", "setup", s.guard(keys.RoleChat, keyHolders, s.setUp))
 		s.add(http.MethodGet, base+"/escalations", "escalations", s.guard(keys.RoleReviewer, keyHolders, s.listEscalations))
 		s.add(http.MethodGet, base+"/escalations/:id", "escalation", s.guard(keys.RoleReviewer, keyHolders, s.getEscalation))

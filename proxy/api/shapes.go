@@ -1,0 +1,35 @@
+package api
+
+import (
+	"cadreen/governance"
+	"cadreen/intelligence"
+)
+
+// Shapes are the answers of the resources by the name that the description of the
+// API gives them. What is served is made from the same types.
+func Shapes() map[string]any {
+	return map[string]any{
+		"Escalation": governance.Escalation{},
+		"EscalationList": struct {
+			Escalations []governance.Escalation `json:"escalations"`
+			Count       int                     `json:"count"`
+			Pagination  listPage                `json:"pagination"`
+		}{},
+		"Trace": trace{},
+		"TraceList": struct {
+			Traces     []trace  `json:"traces"`
+			Count      int      `json:"count"`
+			Pagination listPage `json:"pagination"`
+		}{},
+		"TraceStats":    intelligence.Stats{},
+		"Handoff":       handoff{},
+		"Replay":        replay{},
+		"Preconditions": Checked{},
+		"Assessment":    Assessment{},
+		"AssessmentAnswer": struct {
+			Assessment
+			Wrapped Assessment `json:"assessment"`
+		}{},
+		"Setup": checklist{},
+	}
+}
