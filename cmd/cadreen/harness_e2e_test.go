@@ -146,6 +146,9 @@ func (p *proxyUnderTest) post(body string, headers ...string) reply {
 	require.NoError(p.t, err)
 	if !p.loose {
 		checkSchema(p.t, r)
+		if root, ok := strings.CutSuffix(p.url, "/v1"); ok {
+			checkDocument(p.t, root, "POST", "/v1/chat/completions", body, r.status, r.header, r.body)
+		}
 	}
 	return r
 }

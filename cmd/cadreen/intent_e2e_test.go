@@ -99,6 +99,7 @@ func (got *intended) read(t *testing.T, text string) {
 			continue
 		}
 		require.Equal(t, "event: intent.result", name)
+		described.valid(t, "/components/schemas/Intent", data)
 		require.NoError(t, json.Unmarshal([]byte(data), got))
 	}
 	gate := got.header.Get("X-Cadreen-Gate") + got.trailer.Get("X-Cadreen-Gate")

@@ -97,5 +97,11 @@ func (p *proxyUnderTest) exchange(t *testing.T, method, path, key, body string, 
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
+	if !p.loose {
+		root := strings.TrimSuffix(p.url, "/v1")
+		if at, ok := strings.CutPrefix(path, root); ok {
+			checkDocument(t, root, method, at, body, res.StatusCode, res.Header, string(text))
+		}
+	}
 	return res, string(text)
 }

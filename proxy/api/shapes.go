@@ -3,6 +3,7 @@ package api
 import (
 	"cadreen/governance"
 	"cadreen/intelligence"
+	"cadreen/intelligence/audit"
 )
 
 // Shapes are the answers of the resources by the name that the description of the
@@ -31,5 +32,13 @@ func Shapes() map[string]any {
 			Wrapped Assessment `json:"assessment"`
 		}{},
 		"Setup": checklist{},
+		"AuditList": struct {
+			Actions    []audit.Action `json:"actions"`
+			Count      int            `json:"count"`
+			Pagination listPage       `json:"pagination"`
+		}{},
+		"AuditStats":    audit.Stats{},
+		"AuditTimeline": audit.Timeline{},
+		"AuditReport":   audit.Report{},
 	}
 }
