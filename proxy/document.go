@@ -122,7 +122,7 @@ func operationID(method, path string) string {
 }
 
 // keyed are the codes that every address with a key may answer.
-var keyed = []string{fault.Unauthorized, fault.Forbidden, fault.InvalidRequest, fault.StoreUnavailable, fault.InternalError}
+var keyed = []string{fault.Unauthorized, fault.Forbidden, fault.InvalidRequest, fault.RateLimit, fault.StoreUnavailable, fault.InternalError}
 
 // complete writes out what is the same for all operations: the key, parameters of
 // the path, headers, and the errors by their status.

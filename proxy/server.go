@@ -150,7 +150,7 @@ func New(o Options) *Server {
 	s.intents = &intent.Handler{Seen: o.Seen}
 	s.policies = &api.Policies{Registry: o.Policies, Archive: o.Archive, Holds: o.Pending, Escalations: o.Desk}
 	s.preconditions = &api.Preconditions{Deciding: o.Deciding, Seen: o.Seen, Observer: o.Desk, Now: s.now}
-	s.setup = &api.Setup{Deciding: o.Deciding, Seen: o.Seen}
+	s.setup = &api.Setup{Deciding: o.Deciding, Seen: o.Seen, Policies: o.Policies}
 	s.assessing = &api.Assess{Deciding: o.Deciding, Seen: o.Seen, Now: s.now}
 	s.keeper = idempotency.New(idempotency.Options{Engine: o.Engine, Logger: s.log})
 	s.keepHeaders = keptHeaders(o.Settings.KeepHeaders)

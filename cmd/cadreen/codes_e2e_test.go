@@ -28,6 +28,8 @@ type provoked struct {
 	// away kills the store before; broken puts a document that nobody can read.
 	away   bool
 	broken *store.Doc
+	// draft makes a policy before, whose id stands for {id} in path.
+	draft bool
 }
 
 // provocations has a way for every code that this version sends. Those of absent
@@ -58,6 +60,13 @@ var provocations = map[string]provoked{
 	fault.AuditUnavailable:         {method: "GET", path: "/audit", key: keyOpal, away: true},
 	fault.PreconditionsCheckFailed: {method: "POST", path: "/preconditions/check", key: keyAnn, body: `{}`},
 	fault.AssessmentMissingTask:    {method: "POST", path: "/assess", key: keyAnn, body: `{}`},
+	fault.PolicyMissingName:        {method: "POST", path: "/policies", key: keyOpal, body: `{}`},
+	fault.PolicyNotFound:           {method: "GET", path: "/policies/pol_x", key: keyOpal},
+	fault.PolicyQueryFailed:        {method: "GET", path: "/policies", key: keyOpal, broken: &store.Doc{Kind: "policy", ID: "pol_1", Value: []byte("{"), Index: []store.Index{{Name: "list", Key: "current", Score: 1}}}},
+	fault.PolicyCreationFailed:     {method: "POST", path: "/policies", key: keyOpal, body: `{"name":"P","rules":[{"id":"x","tools":["a"],"when":[{"if":"args. >","effect":"block"}]}]}`},
+	fault.PolicyConfirmFailed:      {method: "POST", path: "/policies/{id}/confirm", key: keyOpal, body: `{"version":9}`, draft: true},
+	fault.PolicyEvaluationFailed:   {method: "POST", path: "/policies/evaluate", key: keyOpal, body: `{"action":"a","rule":"frobnicate gently","effect":"block"}`},
+	fault.GovernanceUnavailable:    {method: "POST", path: "/preconditions/check", key: keyAnn, body: `{"tool_name":"a"}`, broken: &store.Doc{Kind: "policy_set", ID: "active", Value: []byte(`{"active":[{"id":"pol_x","name":"P","version":1,"digest":"d"}]}`)}},
 	fault.RoutingUnavailable:       {method: "POST", path: "/intent", key: keyAnn, body: hello, model: []scripted.Reply{scripted.JSON(`{"choices":`)}},
 }
 
@@ -70,6 +79,8 @@ func refunding(amount string) string {
 func refundReply(amount string) scripted.Reply {
 	return turnOf(false, "", refund("call_1", `{"order_id":"456","amount":`+amount+`}`))
 }
+
+const draftPolicy = `{"name":"Limits","description":"Limits of refunds","rules":[{"id":"limit","condition":"Big transfers need a reviewer","tools":["transfer"],"when":[{"if":"args.amount > 10","effect":"escalate","to":"role:cfo","expires":"2h"}]}]}`
 
 const graded = `
 name: Graded
@@ -122,6 +133,12 @@ func (way provoked) gets(t *testing.T, entry fault.Entry) {
 	}
 	if way.away {
 		redis.Kill()
+	}
+	if way.draft {
+		var made struct{ ID string }
+		_, text := p.call(t, "POST", "/v1/policies", keyOpal, draftPolicy)
+		require.NoError(t, json.Unmarshal([]byte(text), &made))
+		way.path = strings.ReplaceAll(way.path, "{id}", made.ID)
 	}
 	res, body := p.exchange(t, way.method, "/api/v1/cadreen"+way.path, way.key, way.body, way.headers...)
 	require.Equal(t, entry.Status, res.StatusCode, body)

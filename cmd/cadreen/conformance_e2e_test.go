@@ -77,6 +77,17 @@ var examples = map[string]func(t *testing.T, x *examined){
 	"POST /api/v1/cadreen/escalations/{id}/resolve": func(t *testing.T, x *examined) {
 		x.keepAs(t, "POST /api/v1/cadreen/escalations/{id}/resolve", "POST", "/escalations/"+x.escalation+"/resolve", keyRhea, `{"decision":"abstain"}`)
 	},
+	"POST /api/v1/cadreen/policies": func(t *testing.T, x *examined) { x.keep(t, "POST", "/policies", keyOpal, draftPolicy) },
+	"GET /api/v1/cadreen/policies":  func(t *testing.T, x *examined) { x.keep(t, "GET", "/policies", keyOpal, "") },
+	"GET /api/v1/cadreen/policies/{id}": func(t *testing.T, x *examined) {
+		x.keepAs(t, "GET /api/v1/cadreen/policies/{id}", "GET", "/policies/"+x.policy(t), keyOpal, "")
+	},
+	"POST /api/v1/cadreen/policies/{id}/confirm": func(t *testing.T, x *examined) {
+		x.keepAs(t, "POST /api/v1/cadreen/policies/{id}/confirm", "POST", "/policies/"+x.policy(t)+"/confirm", keyOpal, "")
+	},
+	"POST /api/v1/cadreen/policies/evaluate": func(t *testing.T, x *examined) {
+		x.keep(t, "POST", "/policies/evaluate", keyOpal, `{"action":"process_refund","domain":"shop","context":{"order_id":"456","amount":750}}`)
+	},
 	"GET /api/v1/cadreen/intelligence": func(t *testing.T, x *examined) { x.keep(t, "GET", "/intelligence", keyOpal, "") },
 	"GET /api/v1/cadreen/intelligence/{id}": func(t *testing.T, x *examined) {
 		x.keepAs(t, "GET /api/v1/cadreen/intelligence/{id}", "GET", "/intelligence/"+x.trace, keyOpal, "")
@@ -104,10 +115,23 @@ var examples = map[string]func(t *testing.T, x *examined){
 		}
 	},
 	"POST /api/v1/cadreen/setup": func(t *testing.T, x *examined) {
-		x.keep(t, "POST", "/setup", keyOpal, `{"connections":[{"capability":"stripe"}],"credentials":[{"provider":"stripe","name":"n","key_data":{}}],"memory":[{"type":"note"}],"policies":[{"name":"P"}]}`)
+		x.keep(t, "POST", "/setup", keyOpal, `{"connections":[{"capability":"stripe"}],"credentials":[{"provider":"stripe","name":"n","key_data":{}}],"memory":[{"type":"note"}],"policies":[`+strings.Replace(draftPolicy, "Limits", "More limits", 1)+`]}`)
 		x.keep(t, "POST", "/setup", keyOther, `{"policies":[]}`)
 	},
 	"GET /api/v1/cadreen/health": func(t *testing.T, x *examined) { x.keep(t, "GET", "/health", keyAnn, "") },
+}
+
+// policy is the id of the draft that was made.
+func (x *examined) policy(t *testing.T) string {
+	var list struct{ Policies []struct{ ID, Source string } }
+	x.get(t, "/v1/policies", keyOpal, &list)
+	for _, p := range list.Policies {
+		if p.Source == "api" {
+			return p.ID
+		}
+	}
+	require.Fail(t, "no policy was made")
+	return ""
 }
 
 func intentExamples(base string) func(t *testing.T, x *examined) {
@@ -230,7 +254,7 @@ var excused = map[string]string{
 	"event reasoning_delta":          "a named event breaks OpenAI's clients: reasoning passes in the delta", "comment keepalive": "heartbeats are chunks", "terminator": "asserted by the example",
 	"actions[].cost_usd":   "no price is known",
 	"connections[].detail": "not connected", "credentials[].id": "not kept", "memory[].id": "not kept", "memory[].kind": "not kept", "memory[].classified": "not kept",
-	"policies[].id": "policies come from files here", "(unspecified)": "the contract names no field",
+	"(unspecified)": "the contract names no field",
 }
 
 // excusedAt are fields that answers of one address do not have.

@@ -33,7 +33,7 @@ var (
 
 // open are the schemas of what is OpenAI's, or the client's.
 var open = map[string]bool{"ChatCompletion": true, "Models": true, "ChatMessage": true, "Tool": true, "Context": true,
-	"ChatRequest": true, "IntentRequest": true, "PreconditionsRequest": true, "SetupRequest": true}
+	"ChatRequest": true, "IntentRequest": true, "PreconditionsRequest": true, "PolicyInput": true, "PolicyEvaluateRequest": true, "SetupRequest": true}
 
 // describe fetches the document once.
 func describe(t *testing.T, root string) *description {

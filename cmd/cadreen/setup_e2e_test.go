@@ -50,7 +50,7 @@ func TestSetup(t *testing.T) {
 		require.Equal(t, map[string]string{"policies": "todo", "tools": "todo", "connections": "unavailable", "credentials": "unavailable", "memory": "unavailable", "webhooks": "unavailable"}, states)
 		require.Len(t, got.Proposals, 2)
 	})
-	p := start(t, setup{policy: blockRefunds})
+	p := start(t, setup{policy: blockRefunds, keys: opalYAML})
 	got := p.setUp(t, keyAnn, `{"policies":[]}`)
 	require.Equal(t, "done", got.Checklist[0].Status)
 	for name, c := range map[string]struct {
@@ -68,4 +68,31 @@ func TestSetup(t *testing.T) {
 			require.Contains(t, body, `"code":"`+c.code+`"`)
 		})
 	}
+}
+
+// A policy is made, and enforces where it is to be confirmed; the others do not fail
+// with one that does.
+func TestSetupMakesPolicies(t *testing.T) {
+	onBothStores(t, func(t *testing.T, storeURL string) {
+		p := start(t, setup{store: storeURL, keys: opalYAML})
+		body := `{"policies":[` + draftPolicy + `,{"name":""}]`
+		got := p.setUp(t, keyOpal, body+`,"dry_run":true}`)
+		require.Zero(t, *got.Applied)
+		require.Equal(t, 1, *got.Failed)
+		require.Equal(t, "not_applied", got.Policies[0].Status)
+
+		got = p.setUp(t, keyOpal, body+`,"confirm":true}`)
+		require.Equal(t, 1, *got.Applied)
+		require.Equal(t, 1, *got.Failed)
+		require.Equal(t, "active", got.Policies[0].Status, got.Policies[0].Error)
+		require.Regexp(t, "^pol_", got.Policies[0].ID)
+		require.Contains(t, got.Policies[1].Error, "policy_missing_name")
+		require.Equal(t, "done", got.Checklist[0].Status)
+
+		got = p.setUp(t, keyOpal, `{"policies":[`+draftPolicy+`]}`)
+		require.Contains(t, got.Policies[0].Error, "policy_creation_failed", "the name is taken")
+		got = p.setUp(t, keyAnn, `{"policies":[`+draftPolicy+`]}`)
+		require.Contains(t, got.Policies[0].Error, "forbidden")
+		require.Zero(t, *got.Applied)
+	})
 }

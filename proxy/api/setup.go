@@ -8,20 +8,15 @@ import (
 	"slices"
 
 	"cadreen/fault"
+	"cadreen/governance/policies"
 )
-
-// PolicyMaker makes a policy from what a client sent: a draft, or, with confirm,
-// one that enforces. With dry it says what would come of it and keeps nothing.
-type PolicyMaker interface {
-	Make(ctx context.Context, c Caller, policy map[string]json.RawMessage, confirm, dry bool) (id, status string, err error)
-}
 
 // Setup is the checklist of a workspace. It applies what it is given as far as
 // this version has a place for it, and says of everything else that it has none.
 type Setup struct {
 	Deciding Deciding
 	Seen     Seen
-	Policies PolicyMaker // nil keeps none
+	Policies *policies.Registry
 }
 
 // mostItems bounds the things of one kind that one request may set up.
@@ -163,24 +158,41 @@ func absent(code string) string { return code + ": this version does not have it
 func (s *Setup) policy(ctx context.Context, c Caller, p map[string]json.RawMessage, q *setupRequest) setUpPolicy {
 	var done setUpPolicy
 	_ = json.Unmarshal(p["name"], &done.Name)
+	if !slices.ContainsFunc(c.Requester.Roles, func(role string) bool { return role == "author" || role == "operator" }) {
+		return done.failed(fault.New(fault.Forbidden, "this API key lacks the role author"))
+	}
+	in, err := policies.ReadInput(p)
 	switch {
-	case s.Policies == nil:
-		done.Status, done.Error = setUpUnavailable, "policies come from files only (the setting policies)"
-		return done
-	case !slices.ContainsFunc(c.Requester.Roles, func(role string) bool { return role == "author" || role == "operator" }):
-		done.Status, done.Error = setUpFailed, fault.Forbidden+": this API key lacks the role author"
+	case err != nil:
+		return done.failed(policies.CreationFailed(err))
+	case in.Name == "":
+		return done.failed(fault.New(fault.PolicyMissingName, ""))
+	case q.DryRun:
+		done.Status = "not_applied"
 		return done
 	}
-	id, status, err := s.Policies.Make(ctx, c, p, q.Confirm, q.DryRun)
-	done.ID, done.Status = id, status
+	made, _, err := s.Policies.Create(ctx, c.Workspace, in, c.Requester.ID)
 	if err != nil {
-		f := fault.From(err)
-		done.Status, done.Error = setUpFailed, f.Code
-		if f.Message != "" {
-			done.Error += ": " + f.Message
+		return done.failed(err)
+	}
+	done.ID, done.Status = made.ID, string(made.Status)
+	if q.Confirm {
+		out, err := s.Policies.Confirm(ctx, c.Workspace, made.ID, 1, "", c.Requester.ID)
+		if err != nil {
+			return done.failed(err) // the draft stays, and its id is shown
 		}
+		done.Status = string(out.Policy.Status)
 	}
 	return done
+}
+
+func (p setUpPolicy) failed(err error) setUpPolicy {
+	f := fault.From(err)
+	p.Status, p.Error = setUpFailed, f.Code
+	if f.Message != "" {
+		p.Error += ": " + f.Message
+	}
+	return p
 }
 
 // state is the checklist, from what is and is not there.

@@ -31,7 +31,31 @@ func Shapes() map[string]any {
 			Assessment
 			Wrapped Assessment `json:"assessment"`
 		}{},
-		"Setup": checklist{},
+		"Setup":           checklist{},
+		"Policy":          wholePolicy{},
+		"PolicyConfirmed": confirmed{},
+		"PolicyEvaluated": evaluated{},
+		"PolicySimulated": simulated{},
+		"PolicyList": struct {
+			Policies   []policyView `json:"policies"`
+			Version    int64        `json:"version"`
+			Count      int          `json:"count"`
+			Pagination listPage     `json:"pagination"`
+		}{},
+		"PolicyVersions": struct {
+			ID         string       `json:"id"`
+			Versions   []policyView `json:"versions"`
+			Count      int          `json:"count"`
+			Pagination listPage     `json:"pagination"`
+		}{},
+		"PolicyTested": struct {
+			ID      string       `json:"id"`
+			Version int          `json:"version"`
+			Passed  int          `json:"passed"`
+			Failed  int          `json:"failed"`
+			Count   int          `json:"count"`
+			Cases   []testedCase `json:"cases"`
+		}{},
 		"AuditList": struct {
 			Actions    []audit.Action `json:"actions"`
 			Count      int            `json:"count"`
