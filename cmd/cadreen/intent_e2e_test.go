@@ -288,6 +288,22 @@ func TestAnIntentAsksBeforeAHeldCall(t *testing.T) {
 	})
 }
 
+// The pending action of an intent can be confirmed where policies are.
+func TestThePendingActionOfAnIntentIsConfirmed(t *testing.T) {
+	p, model := startScripted(t, setup{})
+	model.Next(turnOf(false, "", refund("call_1", refundArgs)))
+	got := p.intend(t, false, intentBody("Refund order 456 for $750", withRefund, `,"conversation_id":"c1"`))
+	at := "/api/v1/cadreen/policies/" + got.PendingActionID + "/confirm"
+	status, body := p.call(t, "POST", at, keyBob, "")
+	require.NotEqual(t, 200, status, "somebody else says yes: %s", body)
+	status, body = p.call(t, "POST", at, keyAnn, "")
+	require.Equal(t, 200, status, body)
+	require.Contains(t, body, `"status":"confirmed"`)
+	next := p.intend(t, false, `{"messages":[`+said("user", "Refund order 456 for $750")+`,`+said("assistant", got.Message.Content)+`,`+said("user", "And?")+`]`+withRefund+`,"conversation_id":"c1"}`)
+	require.Len(t, next.Message.ToolCalls, 1, next.raw)
+	require.Len(t, model.Requests(), 1)
+}
+
 func TestAnIntentIsBlockedByPolicy(t *testing.T) {
 	intents(t, setup{policy: blockRefunds}, func(t *testing.T, p *proxyUnderTest, model *scripted.Server, stream bool) {
 		model.Next(turnOf(stream, "", refund("call_1", refundArgs)))

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cadreen/governance"
+	"cadreen/governance/policies"
 	"cadreen/intelligence"
 	"cadreen/intelligence/audit"
 )
@@ -47,6 +48,14 @@ func Shapes() map[string]any {
 			Versions   []policyView `json:"versions"`
 			Count      int          `json:"count"`
 			Pagination listPage     `json:"pagination"`
+		}{},
+		"PolicyQuestions": struct {
+			ID            string              `json:"id"`
+			Version       int                 `json:"version"`
+			Questions     []policies.Question `json:"questions"`
+			NotUnderstood []unknownWord       `json:"not_understood"`
+			Count         int                 `json:"count"`
+			Pagination    listPage            `json:"pagination"`
 		}{},
 		"PolicyTested": struct {
 			ID      string       `json:"id"`
