@@ -27,7 +27,7 @@ race: ## run every test under the race detector (slow, needs a C compiler)
 
 chaos: ## run the fault suite 20 times longer than make test does, about half an hour (CHAOS=20)
 	@.ci/needs
-	CADREEN_CHAOS=$(or $(CHAOS),20) $(GO) test -count=1 -v -timeout 2h -run 'Chaos|TheStoreIsAway|TheSuiteOn' ./cmd/cadreen ./store/...
+	CHAOS=$(or $(CHAOS),20) $(GO) test -count=1 -v -timeout 2h -run 'Chaos|TheStoreIsAway|TheSuiteOn' ./cmd/cadreen ./store/...
 
 soak: ## 300 requests a second for 15 minutes; fails if anything grows, writes docs/soak.md (ARGS="-for 2m -rate 100")
 	$(GO) run ./bench/soak -docs docs $(ARGS)

@@ -10,8 +10,9 @@ import (
 )
 
 // chaosEnv makes the fault suite longer: `make chaos` sets it. Unset is the
-// bounded part that `make test` runs.
-const chaosEnv = "CADREEN_CHAOS"
+// bounded part that `make test` runs. It does not begin with CADREEN_: the
+// program takes those for settings.
+const chaosEnv = "CHAOS"
 
 // chaosTimes is how many times longer the suite runs than its bounded part.
 func chaosTimes() int {

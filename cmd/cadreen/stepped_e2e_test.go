@@ -147,6 +147,8 @@ func startStepped(t *testing.T, config, stop string, ahead time.Duration) *proce
 // awaitStop returns when the program has stopped at its step.
 func (p *process) awaitStop(t *testing.T) {
 	t.Helper()
+	late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
 	for p.out.Scan() {
 		if p.out.Text() == stoppedLine {
 			return
