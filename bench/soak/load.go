@@ -19,12 +19,9 @@ type load struct {
 	rate   int
 	client *http.Client
 
-	mu     sync.Mutex
-	sent   int
-	failed int
-	first  error           // the first failure
-	took   []time.Duration // since the last look
-	all    counts
+	mu   sync.Mutex
+	took []time.Duration // since the last look
+	all  counts
 }
 
 // counts are requests of the whole run, by what they were.
