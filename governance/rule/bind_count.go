@@ -42,6 +42,9 @@ func (b *binding) metered(one term) condition {
 		b.notUnderstood(one.place)
 	}
 	made.tools, made.others = b.meterPatterns(one, tools), !slices.Equal(tools, b.tools)
+	if one.beyond && made.others {
+		made.op = ">=" // the call that comes after them is none of them
+	}
 	b.alone(one)
 	return made
 }

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"slices"
+	"strings"
 
 	"cadreen/governance"
 )
@@ -51,6 +52,8 @@ func (c *compiler) clauses(s *sentence) (list []*clause, leading *terms) {
 	}
 	for i, it := range s.Items {
 		switch {
+		case it.Break && !hasEffect && i+1 < len(s.Items) && (s.Items[i+1].word() || s.Items[i+1].Any) && c.isBut(it):
+			c.notUnderstood(it.place()) // "all deletes but delete_order": an exception, or a list?
 		case it.Break:
 			flush()
 		case (it.And || it.Or) && len(now) == 0 && len(segments) > 0 && !it.Or:
@@ -213,4 +216,9 @@ func (c *compiler) owned(k *clause, p *unapprovedPhrase) {
 		}
 	}
 	k.effect = governance.Confirm
+}
+
+func (c *compiler) isBut(it *item) bool {
+	t := c.tokens[it.place().from]
+	return strings.Contains(strings.ToLower(c.sentence[t.start:t.end]), "but")
 }

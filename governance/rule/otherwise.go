@@ -139,6 +139,12 @@ func contrary(a, b condition) bool {
 	if negate(a).cel() == b.cel() || a.cel() == negate(b).cel() {
 		return true
 	}
+	if m, ok := a.(missing); ok {
+		return m.argument == argumentOf(b)
+	}
+	if m, ok := b.(missing); ok {
+		return m.argument == argumentOf(a)
+	}
 	if p, values := valuesOf(a); p != "" {
 		q, others := valuesOf(b)
 		return p == q && !slices.ContainsFunc(values, func(v string) bool { return slices.Contains(others, v) })
@@ -166,4 +172,18 @@ func valuesOf(c condition) (argument string, values []string) {
 		return c.argument, c.values
 	}
 	return "", nil
+}
+
+// argumentOf is the argument that a condition says something of.
+func argumentOf(c condition) string {
+	switch c := c.(type) {
+	case compare:
+		return c.argument
+	case text:
+		return c.argument
+	case mailTo:
+		return c.argument
+	}
+	argument, _ := valuesOf(c)
+	return argument
 }
