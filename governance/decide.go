@@ -211,7 +211,7 @@ func (b *Bundle) runRules(in *Input, p *plan, d *CallDecision, fallback Verdict)
 
 // blank names the rule; what it says comes from run.
 func (r *planRule) blank() Fired {
-	return Fired{Policy: r.policy.Name, Version: r.policy.Version, Rule: r.ID, Mode: r.mode(), Condition: r.Condition, Stale: r.stale}
+	return Fired{Policy: r.policy.Name, Version: r.policy.Version, Rule: r.ID, Mode: r.mode(), Condition: r.Condition, Stale: r.stale, Confidence: r.Confidence}
 }
 
 // run evaluates one rule: the first line that holds or errs, then `unless`. It

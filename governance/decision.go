@@ -34,6 +34,8 @@ type Fired struct {
 	UnlessError string `json:"unless_error,omitempty"`
 	// Determining: this rule is one of those at the winning level.
 	Determining bool `json:"determining"`
+	// Confidence is Rule.Confidence: 0 is that no model had a part in the rule.
+	Confidence float64 `json:"confidence,omitempty"`
 
 	byProfile bool // nothing fired and the rule's else is the profile's default
 }
@@ -100,14 +102,22 @@ func DeciderFor(ctx context.Context, d Decider, workspace string) (Decider, erro
 	return d, nil
 }
 
-// Confidence is how sure it is that the verdict is what was meant: 1 where a rule
-// decided whose condition is written out or made by a template, and where the
-// call itself could not be understood. ok is false where no rule decided: the
-// kind of a tool is guessed.
+// Confidence is how sure it is that the verdict is what was meant: that of the rule
+// that decided, which is 1 where its condition is written out or made by a
+// template and less where a model read it; and 1 where the call itself could not
+// be understood. ok is false where no rule decided: the kind of a tool is guessed.
 func (d *CallDecision) Confidence() (confidence float64, ok bool) {
 	switch d.Reason {
-	case ReasonRule, ReasonArguments, ReasonTruncated, ReasonNotOffered, ReasonBadName:
+	case ReasonArguments, ReasonTruncated, ReasonNotOffered, ReasonBadName:
 		return 1, true
+	case ReasonRule:
+		confidence = 1
+		for i := range d.Fired {
+			if f := &d.Fired[i]; f.Determining && f.Confidence > 0 {
+				confidence = min(confidence, f.Confidence)
+			}
+		}
+		return confidence, true
 	}
 	return 0, false
 }

@@ -163,6 +163,9 @@ func (s *Policies) Evaluate(w http.ResponseWriter, r *http.Request, c Author) er
 func evaluatedOf(action, domain string, d governance.CallDecision) evaluated {
 	out := evaluated{Action: action, Domain: domain, Reason: d.Detail, Message: d.Message, Stale: d.Stale, Checks: []policyCheck{},
 		Result: evaluatedWord{Type: d.Verdict.String(), Confidence: 1, Reason: d.Detail}}
+	if confidence, ok := d.Confidence(); ok {
+		out.Result.Confidence = confidence
+	}
 	for _, f := range d.Fired {
 		check := policyCheck{Rule: f.Policy + "/" + f.Rule, Result: "pass", Detail: checkDetail(f)}
 		if f.Effect > governance.Allow && f.Line > 0 {
