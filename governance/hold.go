@@ -46,6 +46,8 @@ const (
 	ChannelAsk     = "ask"     // a newer question took the place
 	ChannelErasure = "erasure" // the argument bytes are gone
 	ChannelCommand = "command" // the command line, on the store itself
+
+	ChannelConfiguration = "configuration" // settings or files, seen at a start or a reload
 )
 
 // byPolicy is the resolver of what nobody but the policies decided.

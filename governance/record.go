@@ -77,9 +77,10 @@ const (
 	EventPolicyChange  = "policy_change"  // a draft or the name of a policy was changed
 	EventPolicyConfirm = "policy_confirm" // a version became active
 	EventPolicyRetire  = "policy_retire"  // a policy enforces nothing from now on
+	EventPolicyFiles   = "policy_files"   // the policies of files, or the profile, are others than before
 
-	EventKeyCreate = "key_create" // an API key was made
-	EventKeyRevoke = "key_revoke" // an API key was revoked
+	EventKeyCreate = "key_create" // an API key was made, or stands in the configuration from now on
+	EventKeyRevoke = "key_revoke" // an API key was revoked, or taken out of the configuration
 )
 
 func (t *Turn) record(call Call, cd CallDecision) Record {

@@ -135,6 +135,9 @@ func (m *Main) Run(ctx context.Context) (err error) {
 	if err = m.makeFirstKey(ctx, ring); err != nil {
 		return err
 	}
+	if err = errors.Join(ring.RecordConfigured(ctx), m.notePolicyFiles(ctx, files.Bundle())); err != nil {
+		return err
+	}
 	m.work.Go(func() { desk.Run(background) })
 	m.sealing.Go(func() { m.audit.Run(sealing) })
 	m.work.Go(func() { ring.Run(background) })

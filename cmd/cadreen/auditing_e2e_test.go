@@ -53,8 +53,8 @@ func TestTheAuditOfARefund(t *testing.T) {
 
 		var list audited
 		require.Equal(t, 200, p.get(t, "/v1/audit", keyOmar, &list))
-		require.Equal(t, "release release answer decision", list.types())
-		require.Equal(t, 4, list.Count)
+		require.Equal(t, "release release answer decision policy_files key_create key_create key_create key_create", list.types())
+		require.Equal(t, 9, list.Count)
 		require.False(t, list.Pagination.HasMore)
 		for _, a := range list.Actions {
 			require.NotNil(t, a.DurationMS)
@@ -91,8 +91,8 @@ func TestTheAuditOfARefund(t *testing.T) {
 			ByType   map[string]int `json:"by_type"`
 		}
 		require.Equal(t, 200, p.get(t, "/v1/audit/stats", keyOmar, &stats))
-		require.Equal(t, 4, stats.Total)
-		require.Equal(t, map[string]int{"release": 2, "answer": 1, "decision": 1}, stats.ByType)
+		require.Equal(t, 9, stats.Total)
+		require.Equal(t, map[string]int{"release": 2, "answer": 1, "decision": 1, "policy_files": 1, "key_create": 4}, stats.ByType)
 		var report struct {
 			Valid   bool
 			Entries int
@@ -101,7 +101,7 @@ func TestTheAuditOfARefund(t *testing.T) {
 		}
 		require.Equal(t, 200, p.get(t, "/v1/audit/verify", keyOmar, &report))
 		require.True(t, report.Valid)
-		require.Equal(t, 4, report.Entries)
+		require.Equal(t, 10, report.Entries, "with the key of another workspace, which is only counted")
 		require.NotEmpty(t, report.Heads)
 		require.Equal(t, 200, p.get(t, "/v1/audit/verify?head="+url.QueryEscape(report.Heads[len(report.Heads)-1]), keyOmar, &report))
 		require.True(t, report.Valid)
@@ -184,8 +184,8 @@ func TestKeysInTheAudit(t *testing.T) {
 		p := start(t, settings)
 		var got audited
 		require.Equal(t, 200, p.get(t, "/v1/audit", keyOmar, &got))
-		require.Equal(t, "key_revoke key_create", got.types())
-		require.Equal(t, "till", got.Actions[0].Name)
+		require.Equal(t, "policy_files key_create key_create key_create key_create key_revoke key_create", got.types(), "the configured ones last")
+		require.Equal(t, "till", got.Actions[5].Name)
 		require.Equal(t, 200, p.get(t, "/v1/audit?id="+id, keyOmar, &got))
 		require.Equal(t, 2, got.Count)
 	})
@@ -209,7 +209,7 @@ func TestTheCommandFindsAnEdit(t *testing.T) {
 
 	code, said := cadreen("audit", "verify", "--workspace", "shop")
 	require.Zero(t, code, said)
-	require.Contains(t, said, "4 records")
+	require.Contains(t, said, "10 records")
 	require.Contains(t, said, "0 not yet sealed", "the end of the server sealed what was left")
 	head := regexp.MustCompile(`shop:wr_\S+`).FindString(said)
 	require.NotEmpty(t, head)
@@ -235,4 +235,27 @@ func TestTheCommandFindsAnEdit(t *testing.T) {
 	require.Regexp(t, `shop records wr_\S+ 2: record_changed`, said)
 	code, _ = cadreen("audit", "verify", "--head", "nonsense")
 	require.Equal(t, exitUsage, code)
+}
+
+// What is changed outside of the store is seen at the next start, once.
+func TestChangesOfTheConfigurationInTheAudit(t *testing.T) {
+	onBothStores(t, func(t *testing.T, storeURL string) {
+		actions := func(s setup) audited {
+			p := start(t, s)
+			var got audited
+			require.Equal(t, 200, p.get(t, "/v1/audit?limit=100", keyOmar, &got))
+			require.NoError(t, p.main.Close())
+			return got
+		}
+		s := setup{store: storeURL}
+		first := actions(s)
+		require.Equal(t, first, actions(s), "nothing changed")
+		s.policy = reviewRefunds
+		s.keys = "keys:\n  - {name: new, key: sk_cadreen_new_0123456789abcdef, workspace: shop}\n"
+		second := actions(s)
+		require.Equal(t, "policy_files key_create "+first.types(), second.types())
+		require.Contains(t, second.Actions[0].Details, "1 policies of files, profile guarded")
+		s.keys = ""
+		require.Equal(t, "key_revoke "+second.types(), actions(s).types())
+	})
 }

@@ -65,6 +65,9 @@ func (m *Main) watchPolicies(ctx context.Context, live *governance.Live) {
 		err := live.Watch(ctx, m.Config.Policies, func(err error) {
 			if err == nil {
 				m.log.Info("policies changed", "count", len(live.Bundle().Policies()), "bundle", live.Bundle().Version())
+				if err := m.notePolicyFiles(ctx, live.Bundle()); err != nil && ctx.Err() == nil {
+					m.log.Error("the change of policies is not in the audit; the next start or change makes up for it", "error", err)
+				}
 				return
 			}
 			m.log.Error("changed policies are refused; the old ones stay", "bundle", live.Bundle().Version(), "error", err)

@@ -96,10 +96,40 @@ type place struct{ workspace, writer string }
 
 // followed is a writer's chain as far as it was read.
 type followed struct {
+	n     int64 // of the last link
+	parts []part
+	bad   map[int64]bool // links that are named already
+	last  time.Time
+	seen  int64 // the highest link that another tells of
+}
+
+// part is a stretch of links without a gap: a link may claim any number, so gaps
+// must cost nothing.
+type part struct {
+	first  int64
 	hashes []Digest
-	bad    map[int64]bool // links that are named already
-	last   time.Time
-	seen   int64 // the highest link that another tells of
+}
+
+func (w *followed) add(n int64, hash Digest) {
+	if len(w.parts) == 0 || n != w.n+1 {
+		w.parts = append(w.parts, part{first: n})
+	}
+	p := &w.parts[len(w.parts)-1]
+	p.hashes = append(p.hashes, hash)
+	w.n = n
+}
+
+// hash is that of a link, and whether there is one.
+func (w *followed) hash(n int64) (Digest, bool) {
+	for i := len(w.parts) - 1; i >= 0; i-- {
+		if p := &w.parts[i]; n >= p.first {
+			if at := n - p.first; at < int64(len(p.hashes)) {
+				return p.hashes[at], true
+			}
+			break
+		}
+	}
+	return Digest{}, false
 }
 
 // telling is a head and who tells of it.
@@ -134,7 +164,7 @@ func (c *checker) workspace(ctx context.Context, name string) error {
 		next = e.Seq + 1
 		c.report.Links++
 		l, hash, err := decodeLink(e)
-		if err != nil || l.Workspace != name || l.Writer == "" || l.N < 1 {
+		if err != nil || l.Workspace != name {
 			c.broken(Break{Workspace: name, Log: ChainLog, Sequence: e.Seq, What: ForeignLink, Detail: "the entry is no link of this workspace"})
 			continue
 		}
@@ -160,23 +190,20 @@ func (c *checker) link(workspace string, l Link, hash Digest) {
 			c.broken(Break{Workspace: workspace, Log: ChainLog, Writer: l.Writer, Sequence: n, What: what, Detail: fmt.Sprintf(detail, args...)})
 		}
 	}
-	last := int64(len(w.hashes))
+	last := w.n
+	before, _ := w.hash(last)
 	switch {
 	case l.N <= last:
 		say(l.N, ForeignLink, "the chain of this writer has link %d twice", l.N)
 		return
 	case l.N > last+1:
 		say(last+1, MissingLink, "link %d of this writer comes after link %d", l.N, last)
-		for int64(len(w.hashes)) < l.N-1 {
-			w.hashes = append(w.hashes, Digest{})
-			w.bad[int64(len(w.hashes))] = true
-		}
 	case l.N == 1 && l.Prev != nil:
 		say(1, BrokenLink, "the first link of a writer follows none")
-	case l.N > 1 && (l.Prev == nil || *l.Prev != w.hashes[last-1]):
+	case l.N > 1 && (l.Prev == nil || *l.Prev != before):
 		say(last, BrokenLink, "link %d does not follow it", l.N)
 	}
-	w.hashes = append(w.hashes, hash)
+	w.add(l.N, hash)
 	w.last = l.At
 	for _, h := range l.Heads {
 		who := fmt.Sprintf("link %d of %s", l.N, l.Writer)
@@ -206,10 +233,15 @@ func (c *checker) witness(t telling) {
 		}
 		c.broken(Break{Workspace: h.Workspace, Log: ChainLog, Writer: h.Writer, Sequence: h.N, What: what, Detail: t.who + " tells of it"})
 	}
+	var hash Digest
+	there := false
+	if w != nil {
+		hash, there = w.hash(h.N)
+	}
 	switch {
-	case w == nil || int64(len(w.hashes)) < h.N:
+	case !there:
 		say(MissingLink)
-	case w.hashes[h.N-1] != h.Hash:
+	case hash != h.Hash:
 		say(BrokenLink)
 	default:
 		w.seen = max(w.seen, h.N)
@@ -226,8 +258,9 @@ func (c *checker) heads() []string {
 	}
 	list := []string{}
 	for at, w := range c.writers {
-		if n := int64(len(w.hashes)); w.seen < n || w == last[at.workspace] {
-			list = append(list, Head{Workspace: at.workspace, Writer: at.writer, N: n, Hash: w.hashes[n-1]}.String())
+		if w.seen < w.n || w == last[at.workspace] {
+			hash, _ := w.hash(w.n)
+			list = append(list, Head{Workspace: at.workspace, Writer: at.writer, N: w.n, Hash: hash}.String())
 		}
 	}
 	slices.Sort(list)
@@ -267,8 +300,7 @@ func (c *checker) finish(heads []telling, checked ...string) Report {
 	}
 	r.Writers, r.Heads = []Writes{}, told
 	for at, w := range c.writers {
-		n := int64(len(w.hashes))
-		r.Writers = append(r.Writers, Writes{Workspace: at.workspace, Writer: at.writer, Links: n, LastAt: w.last, Witnessed: w.seen == n})
+		r.Writers = append(r.Writers, Writes{Workspace: at.workspace, Writer: at.writer, Links: w.n, LastAt: w.last, Witnessed: w.seen == w.n})
 	}
 	slices.SortFunc(r.Writers, func(a, b Writes) int {
 		return cmp.Or(a.LastAt.Compare(b.LastAt), cmp.Compare(a.Workspace, b.Workspace), cmp.Compare(a.Writer, b.Writer))
@@ -345,7 +377,7 @@ func (r *reading) link(ctx context.Context, l Link) error {
 	if l.From < 1 || len(l.Records) == 0 {
 		return nil
 	}
-	to := l.From + int64(len(l.Records)) - 1
+	to := l.end()
 	for !r.done && r.last < to {
 		if err := r.step(ctx); err != nil {
 			return err

@@ -53,5 +53,7 @@
 // head`) tells of what is missing. Two things cannot be found from the store alone:
 // that all of it was set back to an earlier state while no process ran, and that
 // somebody who may write to the store made all chains anew from some point on: a
-// hash is not a signature. Both are found by a head that was kept elsewhere.
+// hash is not a signature. Both are found by a head that was kept elsewhere. A link
+// that was appended with a claim of retention is taken for what it claims; the check
+// reports it.
 package audit

@@ -74,7 +74,7 @@ func (l *Log) Export(ctx context.Context, out io.Writer, workspace string, q Que
 			if !q.From.IsZero() && e.At.Before(q.From) || !q.To.IsZero() && e.At.After(q.To) {
 				continue
 			}
-			if place != workspace && show(e).record.Workspace != workspace {
+			if f := show(e); !f.concerns(place, workspace) {
 				continue
 			}
 			records++

@@ -56,7 +56,6 @@ func (p *pageIndex) put(l Link) store.Put {
 	for _, id := range slices.Sorted(maps.Keys(p.ids)) {
 		index = append(index, store.Index{Name: pageOf, Key: id, Score: l.From})
 	}
-	to := l.From + int64(len(l.Records)) - 1
 	return store.Put{Doc: store.Doc{Kind: kindPage, ID: fmt.Sprintf("%s-%d", l.Writer, l.N), Index: index,
-		Value: fmt.Appendf(nil, `{"from":%d,"to":%d}`, l.From, to)}}
+		Value: fmt.Appendf(nil, `{"from":%d,"to":%d}`, l.From, l.end())}}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -56,6 +57,9 @@ type Link struct {
 	Removed int64 `json:"removed,omitempty"`
 }
 
+// end is the last record that the link covers.
+func (l *Link) end() int64 { return l.From + int64(len(l.Records)) - 1 }
+
 // Head names a link and what it was.
 type Head struct {
 	Workspace string `json:"workspace,omitempty"` // "" is that of the link that says so
@@ -96,6 +100,9 @@ func entryDigest(e store.Entry) Digest { return recordDigest(e, sha256.Sum256(e.
 func decodeLink(e store.Entry) (Link, Digest, error) {
 	var l Link
 	err := json.Unmarshal(e.Value, &l)
+	if err == nil && (l.Writer == "" || l.N < 1 || l.From < 0 || l.end() < l.From-1 || l.From == 0 && len(l.Records) > 0 || l.Removed < 0) {
+		err = errors.New("audit: a link with impossible numbers")
+	}
 	return l, sha256.Sum256(e.Value), err
 }
 

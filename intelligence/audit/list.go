@@ -92,7 +92,7 @@ func (l *Log) down(ctx context.Context, place, workspace string, to time.Time) i
 		}
 		for e, err := range backwards(ctx, l.engine, place, l.records, last) {
 			f := show(e)
-			if err == nil && place != workspace && f.record.Workspace != workspace {
+			if err == nil && !f.concerns(place, workspace) {
 				continue
 			}
 			if !yield(f, err) {
@@ -158,7 +158,7 @@ func (l *Log) of(ctx context.Context, workspace, id string) ([]found, error) {
 			}
 			for _, e := range list {
 				f := show(e)
-				if e.Seq <= s.To && !seen[e.Seq] && slices.Contains(f.record.ids(), id) && (place == workspace || f.record.Workspace == workspace) {
+				if e.Seq <= s.To && !seen[e.Seq] && slices.Contains(f.record.ids(), id) && f.concerns(place, workspace) {
 					seen[e.Seq] = true
 					all = append(all, f)
 				}

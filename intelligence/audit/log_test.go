@@ -23,6 +23,7 @@ func told(t *testing.T, s stored) *process {
 	p.does(t, `{"id":"rec_2","event":"answer","workspace":"shop","conversation":"chat-1","trace_id":"cad_1","via":"cad_2","hold":"hold_1","tool":"process_refund","answer":"yes","resolver":"key_a","channel":"chat","state":"held"}`,
 		`{"id":"rec_3","event":"release","workspace":"shop","conversation":"chat-1","trace_id":"cad_1","via":"cad_2","hold":"hold_1","tool":"process_refund","resolver":"key_a","channel":"chat","state":"released"}`)
 	p.commits(t, store.System, `{"id":"rec_k","event":"key_create","workspace":"shop","subject":"key_b","subject_name":"support","roles":["chat"],"channel":"command"}`,
+		`{"id":"rec_f","event":"policy_files","subject":"policy_files","channel":"configuration"}`,
 		`{"id":"rec_x","event":"key_create","workspace":"other","subject":"key_x","subject_name":"theirs","channel":"command"}`)
 	s.offset.Add(int64(time.Minute))
 	p.does(t, `{"id":"rec_4","event":"decision","workspace":"shop","conversation":"chat-2","trace_id":"cad_3","principal":"key_a","tool":"drop_table","verdict":"block","cause":"rule"}`)
@@ -39,10 +40,10 @@ func TestActionsAreListed(t *testing.T) {
 			want string
 			more bool
 		}{
-			"all, newest first":  {Query{Limit: 10}, "rec_4 rec_k rec_3 rec_2 rec_1", false},
-			"a page":             {Query{Limit: 2}, "rec_4 rec_k", true},
-			"the next":           {Query{Limit: 2, Offset: 2}, "rec_3 rec_2", true},
-			"the last":           {Query{Limit: 2, Offset: 4}, "rec_1", false},
+			"all, newest first":  {Query{Limit: 10}, "rec_4 rec_f rec_k rec_3 rec_2 rec_1", false},
+			"a page":             {Query{Limit: 3}, "rec_4 rec_f rec_k", true},
+			"the next":           {Query{Limit: 2, Offset: 3}, "rec_3 rec_2", true},
+			"the last":           {Query{Limit: 2, Offset: 5}, "rec_1", false},
 			"beyond":             {Query{Limit: 2, Offset: 9}, "", false},
 			"type":               {Query{Limit: 9, Type: "decision"}, "rec_4 rec_1", false},
 			"status":             {Query{Limit: 9, Status: "blocked"}, "rec_4", false},
@@ -53,9 +54,9 @@ func TestActionsAreListed(t *testing.T) {
 			"conversation":       {Query{Limit: 9, ID: "chat-1", Type: "decision"}, "rec_1", false},
 			"key":                {Query{Limit: 9, ID: "key_b"}, "rec_k", false},
 			"another's key":      {Query{Limit: 9, ID: "key_x"}, "", false},
-			"since":              {Query{Limit: 9, From: now.Add(-90 * time.Second)}, "rec_4 rec_k rec_3 rec_2", false},
+			"since":              {Query{Limit: 9, From: now.Add(-90 * time.Second)}, "rec_4 rec_f rec_k rec_3 rec_2", false},
 			"until":              {Query{Limit: 9, To: now.Add(-90 * time.Second)}, "rec_1", false},
-			"between":            {Query{Limit: 9, From: now.Add(-90 * time.Second), To: now.Add(-30 * time.Second)}, "rec_k rec_3 rec_2", false},
+			"between":            {Query{Limit: 9, From: now.Add(-90 * time.Second), To: now.Add(-30 * time.Second)}, "rec_f rec_k rec_3 rec_2", false},
 			"an id that is none": {Query{Limit: 9, ID: strings.Repeat("x", 300)}, "", false},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -99,11 +100,11 @@ func TestStats(t *testing.T) {
 		for range 2 { // the second time from memory
 			st, err := p.Stats(t.Context(), shop)
 			require.NoError(t, err)
-			require.Equal(t, Stats{Total: 5, Actions24h: 5, Actions7d: 5, Actions30d: 5,
-				ByType:    map[string]int64{"decision": 2, "answer": 1, "release": 1, "key_create": 1},
-				ByStatus:  map[string]int64{"held": 2, "released": 1, "blocked": 1, "done": 1},
+			require.Equal(t, Stats{Total: 6, Actions24h: 6, Actions7d: 6, Actions30d: 6,
+				ByType:    map[string]int64{"decision": 2, "answer": 1, "release": 1, "key_create": 1, "policy_files": 1},
+				ByStatus:  map[string]int64{"held": 2, "released": 1, "blocked": 1, "done": 2},
 				ByVerdict: map[string]int64{"confirm": 1, "block": 1},
-				ByChannel: map[string]int64{"chat": 2, "command": 1}}, st)
+				ByChannel: map[string]int64{"chat": 2, "command": 1, "configuration": 1}}, st)
 		}
 		s.offset.Add(int64(26 * time.Hour))
 		var many []string
@@ -114,9 +115,9 @@ func TestStats(t *testing.T) {
 		for _, l := range []*Log{p.Log, NewLog(s.open(t), records, nil)} { // the second from what the first wrote down
 			st, err := l.Stats(t.Context(), shop)
 			require.NoError(t, err)
-			require.EqualValues(t, tallyEvery+6, st.Total)
+			require.EqualValues(t, tallyEvery+7, st.Total)
 			require.EqualValues(t, tallyEvery+1, st.Actions24h)
-			require.EqualValues(t, tallyEvery+6, st.Actions7d)
+			require.EqualValues(t, tallyEvery+7, st.Actions7d)
 			require.EqualValues(t, tallyEvery+1, st.ByType["expire"])
 		}
 	})

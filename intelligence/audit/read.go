@@ -58,7 +58,16 @@ func backwards(ctx context.Context, e store.Engine, workspace, log string, last 
 // lastOf is the number of the newest entry of a log, 0 if there is none. A number
 // that is known to have been there makes it quick.
 func lastOf(ctx context.Context, e store.Engine, workspace, log string, known int64) (int64, error) {
-	low, step := known, int64(1)
+	low, step := int64(0), int64(1)
+	if known > 0 { // it was heard from a link, which may have claimed more
+		list, err := e.Read(ctx, workspace, log, known-1, 1)
+		if err != nil {
+			return 0, err
+		}
+		if len(list) > 0 {
+			low = list[0].Seq
+		}
+	}
 	for { // entries exist after low
 		list, err := e.Read(ctx, workspace, log, low+step-1, 1)
 		if err != nil {

@@ -87,6 +87,13 @@ type found struct {
 	action Action
 }
 
+// concerns says that a record in one place is about a workspace: it stands in that
+// workspace, names it, or names none, which means all of them.
+func (f *found) concerns(place, workspace string) bool {
+	r := &f.record
+	return place == workspace || r.Workspace == workspace || r.Workspace == "" && r.Event != ""
+}
+
 // show makes an action of an entry. What cannot be read is shown as such: the log
 // was written to by somebody else.
 func show(e store.Entry) found {

@@ -253,25 +253,40 @@ func (w *Writer) follow(ctx context.Context, c *chain) error {
 		if err != nil {
 			return err
 		}
-		w.mu.Lock()
 		for _, e := range entries {
+			l, hash, err := decodeLink(e)
+			sound := err == nil // else the check names it
+			if sound && (l.From > c.sealed+1 || len(l.Records) > maxRecords) {
+				if sound, err = w.exists(ctx, c, l.end()); err != nil {
+					return err
+				}
+			}
+			w.mu.Lock()
 			c.seen = e.Seq
-			if l, hash, err := decodeLink(e); err == nil { // else the check names it
+			if sound {
 				c.take(l, hash)
 			}
+			w.mu.Unlock()
 		}
-		w.mu.Unlock()
 		if len(entries) < page {
 			return nil
 		}
 	}
 }
 
+// exists says whether there is such a record: what a link claims to cover beyond what
+// is there must not keep later records from being sealed.
+func (w *Writer) exists(ctx context.Context, c *chain, seq int64) (bool, error) {
+	list, err := w.o.Engine.Read(ctx, c.workspace, w.o.Records, seq-1, 1)
+	return len(list) > 0 && list[0].Seq == seq, err
+}
+
 func (c *chain) take(l Link, hash Digest) {
-	c.removed = max(c.removed, l.Removed)
-	c.sealed = max(c.sealed, c.removed)
 	if l.From > 0 {
-		c.sealed = max(c.sealed, l.From+int64(len(l.Records))-1)
+		c.sealed = max(c.sealed, l.end())
+	}
+	if l.Removed < c.sealed {
+		c.removed = max(c.removed, l.Removed)
 	}
 	if l.Writer == c.writer {
 		return // its own: it knows better

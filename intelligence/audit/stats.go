@@ -97,7 +97,7 @@ func (l *Log) Stats(ctx context.Context, workspace string) (Stats, error) {
 				return Stats{}, err
 			}
 			f := show(e)
-			if f.record.Workspace != workspace {
+			if !f.concerns(store.System, workspace) {
 				continue
 			}
 			t.add(f)
