@@ -49,8 +49,7 @@
 //
 // An edited, reordered, removed or inserted record or link is found, also at the
 // tail, as long as anything that was written later, or a process that still runs,
-// or a head that was kept outside (export, the log of the program, `cadreen audit
-// head`) tells of what is missing. Two things cannot be found from the store alone:
+// or a head that was kept outside (of a check, an export or the program's log) tells of what is missing. Two things cannot be found from the store alone:
 // that all of it was set back to an earlier state while no process ran, and that
 // somebody who may write to the store made all chains anew from some point on: a
 // hash is not a signature. Both are found by a head that was kept elsewhere. A link
