@@ -2,6 +2,9 @@ package proxy
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -57,5 +60,48 @@ func TestTheDocumentHasEveryRoute(t *testing.T) {
 	}
 	for route := range described {
 		require.True(t, served[route], "%s is in document.yaml and not served", route)
+	}
+}
+
+// Every address of the document stands in a page of docs/, and every address that
+// a page names as one of the API is in the document.
+func TestThePagesNameEveryRoute(t *testing.T) {
+	pages, err := filepath.Glob("../docs/*.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, pages)
+	named := map[string]string{}
+	span := regexp.MustCompile("`(GET|POST|PUT|PATCH|DELETE) ({base})?(/[^`? ]*)[^`]*`")
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, m := range span.FindAllStringSubmatch(string(text), -1) {
+			path := regexp.MustCompile(`\{[a-z_]+\}`).ReplaceAllString(m[3], "{id}")
+			named[m[1]+" "+path] = page
+		}
+	}
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	require.NoError(t, json.Unmarshal(document(), &doc))
+	described := map[string]bool{}
+	for path, item := range doc.Paths {
+		for method := range item {
+			if isMethod(method) {
+				described[strings.ToUpper(method)+" "+regexp.MustCompile(`\{[a-z_]+\}`).ReplaceAllString(path, "{id}")] = true
+			}
+		}
+	}
+	for route := range described {
+		if named[route] == "" {
+			t.Errorf("no page of docs/ names %s", route)
+		}
+	}
+	for route, page := range named {
+		for _, base := range bases {
+			route = strings.Replace(route, " "+base+"/", " /", 1)
+		}
+		if !described[route] {
+			t.Errorf("%s names %s, which the document does not have", page, route)
+		}
 	}
 }
