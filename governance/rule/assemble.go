@@ -44,6 +44,9 @@ func (c *compiler) rule(clauses []*clause, leading *terms) Result {
 		if i > 0 && k.bare() {
 			c.problem("What is %q said of? Name the calls.", c.text(k.place))
 		}
+		if i > 0 {
+			c.carried(clauses[i-1], k)
+		}
 		if k.shadow {
 			if mode = governance.Shadow; !alone {
 				c.problem("%q is said of a part of the rule only. Write a rule of its own for it.", c.text(k.effectAt))
@@ -113,6 +116,10 @@ func (c *compiler) result(patterns []string, outcomes []outcome, unless conditio
 // outcome of one clause without its exceptions.
 func (c *compiler) outcome(b *binding, k *clause, conditions, only *terms) outcome {
 	made := outcome{when: b.bind(conditions), effect: k.effect, to: k.to}
+	if only != nil && k.effect == governance.Allow && len(conditions.list) > 1 && slices.ContainsFunc(conditions.list, func(t term) bool { return t.role != "" }) {
+		// "leads may refund up to $500 only after …": what is blocked, and who is allowed what?
+		c.problem("%q both allows and limits. Write a rule for each.", c.text(k.place))
+	}
 	if only != nil {
 		if len(only.list) == 0 {
 			c.notUnderstood(k.place)

@@ -1,6 +1,9 @@
 package rule
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // ellipses give a later clause what it leaves out because an earlier one said it:
 // "more than 3 refunds per customer per day need approval, more than 5 a manager".
@@ -50,4 +53,42 @@ func windowName(window string) string {
 		return "a month"
 	}
 	return windowWords(window)
+}
+
+// carried refuses a later part that names no calls and leaves out a condition of
+// the part before: "refunds over $100 need approval and are blocked on weekends"
+// may be said of those over $100, or of all.
+func (c *compiler) carried(before, k *clause) {
+	if k.otherwise || len(k.subject) > 0 || k.any {
+		return
+	}
+	kinds := map[string]bool{}
+	for _, t := range append(slices.Clone(k.conditions.list), k.only.all()...) {
+		kinds[t.kind()] = true
+	}
+	for _, t := range append(slices.Clone(before.conditions.list), before.only.all()...) {
+		if kind := t.kind(); kind != "" && !kinds[kind] {
+			c.problem("Is %q said of %q too, or of all calls? Name the calls again.", c.text(k.place), c.text(t.place))
+		}
+	}
+}
+
+// kind of what a term speaks of, "" if it only says how others are read.
+func (t *term) kind() string {
+	it := t.item
+	switch {
+	case it.Zone != "", it.AnyMoney:
+		return ""
+	case it.Compare != nil:
+		return "amount"
+	case it.timed():
+		return "time"
+	case t.role != "", it.Role != nil:
+		return "role"
+	case it.Origin != nil:
+		return "origin"
+	case !t.tool.empty():
+		return "order"
+	}
+	return "value"
 }
