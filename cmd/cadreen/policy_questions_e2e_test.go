@@ -76,6 +76,8 @@ func TestQuestionsAboutWhatAModelRead(t *testing.T) {
 		status, body = p.ask(t, "POST", "/policies/"+id+"/confirm", keyAva, `{"version":3}`)
 		require.Equal(t, 200, status, body)
 		require.Equal(t, "block", verdict())
+		_, out := p.ask(t, "POST", "/policies/evaluate", keyAva, `{"action":"process_refund","context":{"amount":100}}`)
+		require.InDelta(t, 2./3, out["result"].(map[string]any)["confidence"], 1e-9)
 
 		// A rule that is evaluated at once is read by no model.
 		before := asked.Load()
