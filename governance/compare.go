@@ -152,10 +152,10 @@ func (x ranked) shownBy(easier []ranked) bool {
 // cause where they divide the readings alike, and so are all odd values; two texts
 // are not.
 func causeOf(s setting) string {
-	switch c := s.key[0]; {
+	switch {
 	case s.odd:
 		return "odd"
-	case c == '-' || c >= '0' && c <= '9':
+	case s.key != "" && (s.key[0] == '-' || s.key[0] >= '0' && s.key[0] <= '9'):
 		return "a number"
 	}
 	return s.key

@@ -110,6 +110,31 @@ func covered(rules []governance.Rule, name string) bool {
 	return false
 }
 
+// Whatever compiles can be linted and compared: conditions of odd shapes are no reason to fall over.
+func TestOddConditionsAreLintedAndCompared(t *testing.T) {
+	opts := policyOptions(t)
+	for _, expr := range []string{`"" in requester.roles`, `domain == ""`, `args["a b"]["c"] > -1`, `args.x == null`, `args.x == {"a": 1}`, `[] == args.x`, `args.x in []`, `args.x in [1, "a", true]`,
+		`size(args) > 3`, `"x" in args`, `args.size() == 0`, `args.a.b.c.d.e == 1 && has(args.a)`, `args.x.matches("^$") || args.x.matches("(?i)[^\\x00-\\x7f]{3,}")`, `args.x.matches("a{0,1000}")`,
+		`requester.claims.a.b == 5`, `requester.claims["x"] in ["a"]`, `requester.roles.exists(r, r == "" || r.startsWith("a"))`, `["a", "b"].exists(p, args.x.startsWith(p))`, `args.l.all(x, x.all(y, y > 3))`,
+		`args.l.map(x, x * 2).exists(y, y > 3)`, `args.?a.?b.orValue(3) > 2`, `conversation.turns > 9223372036854775806`, `call.index >= 0 && call.count < 2`, `size(args.x) > 100000000`, `args.n > 1e300`, `args.n < -9223372036854775807`,
+		`count("*", "1h") > 1000000`, `total("pay", "a.b", "1h", args.c, requester.id) >= 0.0`, `now > timestamp("2026-01-01T00:00:00Z")`, `args.x ? true : false`, `called("a", {"b": args.c.d, "e": [1]})`, `result("a").?x.orValue("") == "y"`,
+		`in_hours("UTC", config.h)`, `args.x.split(",").size() > 2`, `-args.x > 3`, `!(args.x)`, `args.x == args.y`, `args.x[0] == 1`, `args.x[args.y] == 1`, `domain_of(args.x) in ["a.b", ""]`, `origin(args.x) in ["user", "tool:", "claimed:x"]`} {
+		one := governance.Rule{ID: "a", Tools: []string{"pay"}, Mode: governance.Enforce, When: []governance.Line{{If: expr, Effect: governance.Confirm}, {If: "!(" + expr + ")", Effect: governance.Block}}}
+		two := one
+		two.ID, two.When = "b", []governance.Line{{If: "true", Effect: governance.Escalate}}
+		config := map[string]any{"h": "9-17"}
+		b, err := governance.NewBundle([]governance.Policy{{Name: "p", Config: config, Rules: []governance.Rule{one, two}}}, opts)
+		require.NoError(t, err, expr)
+		governance.Lint(b, []governance.Tool{{Type: "custom", Name: "pay"}})
+		for _, f := range governance.Lint(b, nil) {
+			require.NotEmpty(t, f.Text)
+		}
+		_, err = governance.Differences(opts, []governance.GridRule{{Rule: one, Config: config}, {Rule: two, Config: config}}, nil)
+		require.NoError(t, err, expr)
+		b.Explain(offer("pay"), []governance.Call{function("pay", `{"x": [1], "n": 5}`)})
+	}
+}
+
 // A grid is the same each time, holds nothing twice, stays in its bound, and every call of it is one that can be judged: a JSON
 // object, offered.
 func TestAGridIsDeterministicAndBounded(t *testing.T) {
