@@ -40,6 +40,32 @@ func stream() string {
 	return b.String()
 }
 
+// fragments is a reply of one call whose arguments come in so many frames.
+func fragments() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, chunk, `{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"get_order","arguments":""}}]`, "null")
+	fmt.Fprintf(&b, chunk, `{"tool_calls":[{"index":0,"function":{"arguments":"{\"order_id\":\""}}]`, "null")
+	for range 100 {
+		fmt.Fprintf(&b, chunk, `{"tool_calls":[{"index":0,"function":{"arguments":"456"}}]`, "null")
+	}
+	fmt.Fprintf(&b, chunk, `{"tool_calls":[{"index":0,"function":{"arguments":"\"}"}}]`, "null")
+	fmt.Fprintf(&b, chunk, `{`, `"tool_calls"`)
+	b.WriteString("data: [DONE]\n\n")
+	return b.String()
+}
+
+// large is a request of 19 KB with 30 messages and 20 tools.
+func large() string {
+	var messages, tools []string
+	for i := range 30 {
+		messages = append(messages, fmt.Sprintf(`{"role":%q,"content":"Turn %d: where is order 456, and what of it was sent on Friday? %s"}`, []string{"user", "assistant"}[(29-i)%2], i, strings.Repeat("Please look. ", 18)))
+	}
+	for i := range 20 {
+		tools = append(tools, strings.Replace(tool, "get_order", fmt.Sprint("get_order_", i), 1))
+	}
+	return `{"model":"m","messages":[` + strings.Join(messages, ",") + `],"tools":[` + strings.Join(tools, ",") + `]`
+}
+
 // listen serves on a free port and answers the address.
 func listen(b *testing.B, h http.Handler) string {
 	b.Helper()
@@ -104,7 +130,9 @@ func BenchmarkWalk(b *testing.B) {
 	for _, kind := range []struct{ name, contentType, reply, body, want string }{
 		{"text", "application/json", text, request + `}`, "warehouse"},
 		{"call", "application/json", call, request + `}`, `\"456\"`},
+		{"large", "application/json", text, large() + `}`, "warehouse"},
 		{"stream", "text/event-stream", stream(), request + `,"stream":true}`, "[DONE]"},
+		{"fragments", "text/event-stream", fragments(), request + `,"stream":true}`, "[DONE]"},
 	} {
 		for _, governs := range []bool{false, true} {
 			name := kind.name + "/direct"

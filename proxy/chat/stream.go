@@ -138,7 +138,9 @@ var errAgain = errors.New("chat: the refusal goes back to the model")
 // reply is one reply of the model's.
 func (s *stream) reply(ctx context.Context, up *backend.Response) (governance.Gate, error) {
 	defer func() { _ = up.Body.Close() }()
-	return s.run(ctx, sse.NewReader(up.Body, int(s.h.o.Settings.FrameLimit)))
+	frames := sse.NewReader(up.Body, int(s.h.o.Settings.FrameLimit))
+	defer frames.Release()
+	return s.run(ctx, frames)
 }
 
 // next makes ready for another reply, which goes on where the last one ended.

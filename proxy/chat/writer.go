@@ -20,7 +20,8 @@ type writer struct {
 	ended bool
 	// ready are frames that wait for the flush, so that frames which came together leave in one write.
 	ready []byte
-	sent  bool // something was handed on since the last flush
+	burst *[]byte // the room that ready has
+	sent  bool    // something was handed on since the last flush
 	// waits: nothing has gone out, headers neither; frames gather in early
 	// until open is called.
 	waits  bool
@@ -86,14 +87,21 @@ func (o *writer) write(frame []byte) error {
 		o.early = append(o.early, frame...)
 		return nil
 	}
+	if o.burst == nil && len(o.ready)+len(frame) > cap(o.ready) {
+		o.burst = bursts.Get().(*[]byte)
+		o.ready = append((*o.burst)[:0], o.ready...)
+	}
 	if o.ready = append(o.ready, frame...); len(o.ready) >= together {
 		o.send()
 	}
 	return o.broken
 }
 
-// together is how many bytes of frames gather at most.
+// together is how many bytes of frames gather at most, before the last of them.
 const together = 16 << 10
+
+// bursts are lent to streams whose frames come thick. One that waits for the model holds none.
+var bursts = sync.Pool{New: func() any { b := make([]byte, 0, together+4<<10); return &b }}
 
 // send hands what is ready to the connection.
 func (o *writer) send() {
@@ -104,8 +112,10 @@ func (o *writer) send() {
 		o.broken = errors.Join(errGone, err)
 	}
 	o.sent = true
-	if o.ready = o.ready[:0]; cap(o.ready) > 2*together {
-		o.ready = nil
+	o.ready = nil
+	if o.burst != nil {
+		bursts.Put(o.burst)
+		o.burst = nil
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // DefaultMaxFrame is the largest frame, in bytes, when the caller names no
@@ -31,6 +32,7 @@ type Reader struct {
 	err error // what ended the reading, delivered once the buffer is empty
 
 	full   bool // the last read filled the buffer
+	large  *[largeBuffer]byte
 	cut    cutter
 	joined []byte // payload of a frame with several data lines
 	first  bool   // the next frame is the first one and may start with a BOM
@@ -48,7 +50,7 @@ func NewReader(r io.Reader, maxFrame int) *Reader {
 // Reset makes the reader start afresh on another stream, with the limit it
 // has. Its buffers are kept.
 func (r *Reader) Reset(src io.Reader) {
-	*r = Reader{src: src, max: r.max, buf: r.buf[:0], joined: r.joined[:0], first: true}
+	*r = Reader{src: src, max: r.max, buf: r.buf[:0], large: r.large, joined: r.joined[:0], first: true}
 }
 
 // Next returns the next frame. The frame's slices are valid until the
@@ -110,10 +112,13 @@ func (r *Reader) fill() {
 		r.buf = r.buf[:n]
 		r.pos = 0
 	}
-	if len(r.buf) == cap(r.buf) || r.full && cap(r.buf) < largeBuffer {
-		grown := make([]byte, len(r.buf), max(firstBuffer, 2*cap(r.buf)))
-		copy(grown, r.buf)
-		r.buf = grown
+	switch {
+	case r.full && cap(r.buf) < largeBuffer:
+		grown := large.Get().(*[largeBuffer]byte)
+		r.grow(grown[:])
+		r.large = grown
+	case len(r.buf) == cap(r.buf):
+		r.grow(make([]byte, max(firstBuffer, 2*cap(r.buf))))
 	}
 	for range maxEmptyRead {
 		n, err := r.src.Read(r.buf[len(r.buf):cap(r.buf)])
@@ -129,6 +134,32 @@ func (r *Reader) fill() {
 	}
 	r.err = io.ErrNoProgress
 }
+
+// grow goes on in a larger buffer.
+func (r *Reader) grow(room []byte) {
+	n := copy(room, r.buf)
+	r.release()
+	r.buf = room[:n]
+}
+
+// large buffers are lent to streams whose reads come thick.
+var large = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
+func (r *Reader) release() {
+	if r.large != nil {
+		large.Put(r.large)
+		r.large = nil
+	}
+}
+
+// Release gives the reader's buffer back. Nothing may be read from it, and no
+// frame of its be looked at, afterwards.
+func (r *Reader) Release() {
+	r.release()
+	r.buf, r.pos, r.err = nil, 0, errReleased
+}
+
+var errReleased = errors.New("sse: the reader was released")
 
 var bom = []byte("\xef\xbb\xbf")
 
