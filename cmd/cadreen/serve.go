@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 )
 
 type serveCommand struct {
@@ -12,6 +13,7 @@ type serveCommand struct {
 
 // Run serves until ctx ends (SIGTERM, ctrl-C), and then finishes open turns.
 func (c serveCommand) Run(ctx context.Context, p program) error {
+	collect(os.Getenv)
 	cfg, err := c.load(p)
 	if err != nil {
 		return err
