@@ -112,11 +112,10 @@ type linter struct {
 
 // ownState is what became of a rule that was tried by itself.
 type ownState struct {
-	lines    []lineState
-	tried    bool
-	unsure   bool // some grid was not complete
-	witness  []witness
-	restrict bool
+	lines   []lineState
+	tried   bool
+	unsure  bool // some grid was not complete
+	witness []witness
 }
 
 type lineState struct {

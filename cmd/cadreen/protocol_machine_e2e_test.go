@@ -329,11 +329,8 @@ var protocolSteps = map[string]func(p *protocol){
 			return
 		}
 		c.messages, c.last = c.messages[:len(c.messages)-1], nil
-		for len(c.messages) > 2 && c.messages[len(c.messages)-2].role == "assistant" {
-			if a := p.find(c, len(c.messages)-2); a != nil {
-				c.last = a // the message stands below a question
-			}
-			break
+		if len(c.messages) > 2 {
+			c.last = p.find(c, len(c.messages)-2) // the message may stand below a question
 		}
 		p.passedOver(c, true)
 		c.last = nil
