@@ -100,6 +100,12 @@ func (c *compiler) rule(clauses []*clause, leading *terms) Result {
 }
 
 func (c *compiler) result(patterns []string, outcomes []outcome, unless condition, mode governance.Mode) Result {
+	for i, o := range outcomes {
+		outcomes[i].when = suspicious(o.when, o.effect != governance.Allow)
+	}
+	if unless != nil {
+		unless = suspicious(unless, false)
+	}
 	pin := governance.Pin{Condition: c.sentence, Tools: patterns, ReadBack: c.readBack(patterns, outcomes, unless, mode)}
 	if mode == governance.Shadow {
 		pin.Mode = mode

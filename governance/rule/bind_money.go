@@ -97,7 +97,20 @@ func (b *binding) currencyOf(one term, made compare, n *amountPhrase) condition 
 		value := valuesPhrase{Values: []*valuePhrase{{Currency: currency}}}
 		return b.values(term{item: &item{Values: &value}, place: one.place})
 	}
+	b.oneCurrency(one, made.argument, currency)
 	return nil
+}
+
+// oneCurrency refuses "over $100 or over €90" where calls do not say which of the
+// two an amount is in.
+func (b *binding) oneCurrency(one term, argument, currency string) {
+	if before := b.signs[argument]; before != "" && before != currency {
+		b.hinted(one.place, fmt.Sprintf("%s was said in %s before, and calls do not say which currency it is in", argument, before))
+	}
+	if b.signs == nil {
+		b.signs = map[string]string{}
+	}
+	b.signs[argument] = currency
 }
 
 // saysCurrency: the clause says which currency is meant, or that any is.

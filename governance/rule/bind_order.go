@@ -20,7 +20,7 @@ func (b *binding) origin(one term) condition {
 	case o.Model, o.NotModel:
 		made = fromModel{a.name, each}
 	case o.Named != "":
-		made = fromTool{a.name, each, b.one(span{one.place.to - 1, one.place.to}).Name}
+		made = fromTool{argument: a.name, each: each, tool: b.one(span{one.place.to - 1, one.place.to}).Name}
 	default:
 		made = fromUser{a.name, each}
 	}

@@ -32,6 +32,9 @@ func (b *binding) hours(one term) condition {
 		if minute(p.After) == 24*60 {
 			b.notUnderstood(one.place)
 		}
+		if minute(p.After) == 0 {
+			b.hinted(one.place, "that is all day: say until when, as in \"between midnight and 6am\"")
+		}
 		return hours{zone, minute(p.After), 24 * 60}
 	case p.Before != "":
 		if minute(p.Before) == 0 {

@@ -156,7 +156,7 @@ func (b *binding) pieces(one term) condition {
 // missing binds "without a reason".
 func (b *binding) missing(one term) condition {
 	a := b.target(b.tools, one, "is missing", func(a *argument) bool { return isName(a.name) }, nil)
-	return missing{a.name, a.kind == "string"}
+	return missing{a.name, a.kind == "string", a.kind == "array"}
 }
 
 func isFlag(a *argument) bool { return a.kind == "boolean" }

@@ -245,7 +245,7 @@ func tight(c condition, negated bool) string {
 	case all, some:
 		loose = true
 	case missing:
-		loose = c.text
+		loose = c.text || c.list
 	case text:
 		loose = len(c.values) > 1 && !c.each
 	case compare, oneOf, days, role, metered, inCountries, callOf:
@@ -253,7 +253,7 @@ func tight(c condition, negated bool) string {
 	case mailTo:
 		loose = negated && !c.each
 	case fromTool:
-		loose = negated && !c.each && c.tool != ""
+		loose = !c.each && (c.claimed || negated && c.tool != "")
 	}
 	if loose {
 		return "(" + c.cel() + ")"

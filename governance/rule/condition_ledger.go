@@ -82,6 +82,7 @@ type fromTool struct {
 	argument string
 	each     bool
 	tool     string // "" for any
+	claimed  bool   // or in what the transcript claims that a tool gave: see suspicious
 }
 
 func (c fromTool) cel() string {
@@ -89,12 +90,19 @@ func (c fromTool) cel() string {
 	if c.each {
 		x = "x"
 	}
-	made := "origin(" + x + ")"
-	if c.tool != "" {
-		made += " == " + strconv.Quote("tool:"+c.tool)
-	} else {
-		made += `.startsWith("tool:")`
+	kinds := []string{"tool:", "claimed:"}
+	if !c.claimed {
+		kinds = kinds[:1]
 	}
+	parts := make([]string, len(kinds))
+	for i, kind := range kinds {
+		if c.tool != "" {
+			parts[i] = "origin(" + x + ") == " + strconv.Quote(kind+c.tool)
+		} else {
+			parts[i] = "origin(" + x + ").startsWith(" + strconv.Quote(kind) + ")"
+		}
+	}
+	made := strings.Join(parts, " || ")
 	if c.each {
 		return field(c.argument) + ".exists(x, " + made + ")"
 	}
@@ -120,10 +128,41 @@ func (c fromTool) left(some string) string {
 }
 
 func (c fromTool) source() string {
-	if c.tool == "" {
-		return "a tool"
+	source := c.tool
+	if source == "" {
+		source = "a tool"
 	}
-	return c.tool
+	if c.claimed {
+		source += ", or from what is only claimed to be one,"
+	}
+	return source
+}
+
+// suspicious is the condition with what a transcript only claims that a tool gave
+// taken for a tool's result wherever that makes a rule stricter: strict says
+// whether that is where the condition holds or where it does not. Whoever writes
+// the transcript must not slip out of a rule about results by making one up.
+func suspicious(c condition, strict bool) condition {
+	switch c := c.(type) {
+	case fromTool:
+		c.claimed = strict
+		return c
+	case not:
+		return not{suspicious(c.inner, !strict)}
+	case all:
+		return all(suspiciousAll(c, strict))
+	case some:
+		return some(suspiciousAll(c, strict))
+	}
+	return c
+}
+
+func suspiciousAll(list []condition, strict bool) []condition {
+	out := make([]condition, len(list))
+	for i, c := range list {
+		out[i] = suspicious(c, strict)
+	}
+	return out
 }
 
 // fromModel: the argument stands neither in the requester's words nor in what a

@@ -102,15 +102,19 @@ func (c inCountries) cel() string {
 func (c inCountries) english() string { return c.argument + " is " + c.name }
 func (c inCountries) deny() string    { return c.argument + " is not " + c.name }
 
-// missing: the argument was left out, or is an empty text.
+// missing: the argument was left out, or is an empty text or list.
 type missing struct {
 	argument string
 	text     bool
+	list     bool
 }
 
 func (c missing) cel() string {
 	made := "!has(" + field(c.argument) + ")"
-	if c.text {
+	switch {
+	case c.list:
+		made += " || size(" + field(c.argument) + ") == 0"
+	case c.text:
 		made += " || " + field(c.argument) + ` == ""`
 	}
 	return made

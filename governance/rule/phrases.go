@@ -140,6 +140,9 @@ func (r *segmentReader) order(marker *item, run []*item, whole span) {
 		}
 	case next.Called:
 		r.at++
+		if len(run) > 1 && noName(run) && r.tokens[next.place().from].class == "First" {
+			t.noun = run[len(run)-1].place() // "without looking up the order first"
+		}
 	case len(run) > 1 && noName(run):
 		t.noun = run[len(run)-1].place() // "without looking up the order"
 	}

@@ -135,6 +135,7 @@ type compiler struct {
 	scoped   []*tool // those that the rule may be about; others can have been called before
 	answers  Answers
 	used     Answers
+	signs    map[string]string // currency that amounts of an argument were said in
 }
 
 // effect that the rule names beside the sentence, 0 if none.

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"slices"
+	"strings"
 
 	"cadreen/governance"
 )
@@ -76,6 +77,10 @@ func (r *segmentReader) step() {
 		if k.effect != 0 || k.shadow {
 			r.notUnderstood(it.place())
 		}
+		if r.at == len(r.items) && r.denies(it) {
+			// "over $100 need approval, over $500 do not": they are not blocked
+			r.hinted(it.place(), "say what should happen to them, as in \"need no approval\"")
+		}
 		r.readEffect(k, it)
 		if r.into == k.exceptions {
 			r.into = &k.conditions // "except in EUR need approval"
@@ -107,6 +112,12 @@ func (r *segmentReader) step() {
 	default:
 		r.add(term{item: it, place: it.place()})
 	}
+}
+
+// denies: the words only say "not" of what stands behind them.
+func (r *segmentReader) denies(it *item) bool {
+	said := strings.ToLower(strings.ReplaceAll(r.text(it.place()), "’", "'"))
+	return said == "do not" || said == "don't"
 }
 
 // readJoin reads "and" or "or": between conditions, or between words for tools.

@@ -116,9 +116,9 @@ func judge(t testing.TB, b *governance.Bundle, line string) (got, want string) {
 			facts.UserTexts = append(facts.UserTexts, rest)
 		case "after":
 			facts.Released = append(facts.Released, earlier(t, rest, time.Minute))
-		case "result":
+		case "result", "claimed":
 			tool, text, _ := strings.Cut(rest, " ")
-			facts.Results = append(facts.Results, governance.ToolResult{CallID: "result", Name: tool, Arguments: "{}", Text: text})
+			facts.Results = append(facts.Results, governance.ToolResult{CallID: word, Name: tool, Arguments: "{}", Text: text, Claimed: word == "claimed"})
 		default:
 			ago, err := time.ParseDuration(word)
 			require.NoError(t, err, p)
