@@ -61,7 +61,7 @@ const (
 	notServedWhy = "The codes are reserved; nothing sends them yet."
 	notSent      = "reserved, not sent by this version"
 	absentTitle  = "What this version does not have"
-	absentText   = "The addresses of these parts of the contract exist, need a key and answer their code with `x-should-retry: false`. The other codes of such a part are reserved."
+	absentText   = "The addresses of these parts of the contract exist, need a key and answer their code with `x-should-retry: false` and a `next_action` of the type `none`. The other codes of such a part are reserved."
 )
 
 var preface = []string{

@@ -28,6 +28,7 @@ func absence(a fault.Absence) func(echo.Context, keys.Principal) error {
 		f := fault.New(a.Code, "%s: this version does not have it", a.Name)
 		f.Hint = "No setting turns it on; the page of errors lists what is absent."
 		f.ShouldRetry = &never
+		f.Next = &fault.NextAction{Type: "none", Label: "This version does not have it"} // the code's own may be to retry
 		return f
 	}
 }

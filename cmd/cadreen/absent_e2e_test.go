@@ -26,6 +26,7 @@ func TestAbsentPartsSaySo(t *testing.T) {
 					require.Equal(t, entry.Status, res.StatusCode, body)
 					require.Contains(t, body, `"code":"`+a.Code+`"`)
 					require.Equal(t, "false", res.Header.Get("X-Should-Retry"))
+					require.Contains(t, body, `"next_action":{"type":"none",`)
 					checkSchema(t, reply{status: res.StatusCode, header: res.Header, body: body})
 				}
 				status, _ := p.call(t, method, "/v1"+path, "", "")

@@ -652,3 +652,21 @@ func (acceptFull) Do(r *http.Request) (*http.Response, error) {
 	r.Header.Set("Accept", full)
 	return http.DefaultClient.Do(r)
 }
+
+// Where only the profile decided nobody has said how sure it is: neither the trace
+// of an evaluation nor its answer claims a confidence.
+func TestAnEvaluationClaimsNoConfidenceThatItsTraceLacks(t *testing.T) {
+	p := start(t, setup{policy: blockRefunds})
+	for tool, want := range map[string]any{"process_refund": 1.0, "send_mail": nil} {
+		status, text := p.call(t, "POST", "/v1/policies/evaluate", keyAnn, `{"action":"`+tool+`"}`)
+		require.Equal(t, 200, status, text)
+		var got struct {
+			Result       map[string]any
+			Intelligence struct{ Governance map[string]any }
+		}
+		require.NoError(t, json.Unmarshal([]byte(text), &got))
+		require.Equal(t, want, got.Result["confidence"], text)
+		require.Equal(t, want, got.Intelligence.Governance["confidence"], text)
+		require.NotContains(t, text, `"confidence":null`)
+	}
+}

@@ -53,8 +53,9 @@ type evaluated struct {
 }
 
 type evaluatedWord struct {
-	Type       string  `json:"type"`
-	Confidence float64 `json:"confidence"`
+	Type string `json:"type"`
+	// Confidence is absent where only the profile decided, as in a trace.
+	Confidence float64 `json:"confidence,omitempty"`
 	Reason     string  `json:"reason"`
 }
 
@@ -162,10 +163,8 @@ func (s *Policies) Evaluate(w http.ResponseWriter, r *http.Request, c Author) er
 
 func evaluatedOf(action, domain string, d governance.CallDecision) evaluated {
 	out := evaluated{Action: action, Domain: domain, Reason: d.Detail, Message: d.Message, Stale: d.Stale, Checks: []policyCheck{},
-		Result: evaluatedWord{Type: d.Verdict.String(), Confidence: 1, Reason: d.Detail}}
-	if confidence, ok := d.Confidence(); ok {
-		out.Result.Confidence = confidence
-	}
+		Result: evaluatedWord{Type: d.Verdict.String(), Reason: d.Detail}}
+	out.Result.Confidence, _ = d.Confidence()
 	for _, f := range d.Fired {
 		check := policyCheck{Rule: f.Policy + "/" + f.Rule, Result: "pass", Detail: checkDetail(f)}
 		if f.Effect > governance.Allow && f.Line > 0 {

@@ -117,7 +117,7 @@ func (s *Traces) find(ctx context.Context, c Reader, id string) (intelligence.En
 	}
 	e, err := s.Recorder.Get(ctx, c.Workspace, id, c.Key)
 	if errors.Is(err, intelligence.ErrNotFound) {
-		return e, fault.New(fault.IntelligenceNotFound, "")
+		return e, fault.New(fault.IntelligenceNotFound, "No such trace is stored. Requests with GET are not, and others only as long as traces are kept")
 	}
 	return e, queryFault(err, fault.IntelligenceQueryFailed)
 }
