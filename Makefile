@@ -19,7 +19,7 @@ run: ## run the proxy on 127.0.0.1:8080 with the built-in rehearsal model
 
 test: ## run every test against real servers (redis-server, Node.js 20 or later)
 	@.ci/needs
-	$(GO) test -p 2 -timeout 9m ./...
+	$(GO) test -p 2 -timeout 15m ./...
 
 race: ## run every test under the race detector (slow, needs a C compiler)
 	@.ci/needs
