@@ -96,27 +96,50 @@ func TestChaosDoubleAnswersOverTwoReplicas(t *testing.T) {
 	}
 }
 
+// raced is a store with one or two replicas, and a policy that blocks refunds while it is enforced.
+type raced struct {
+	one, two *proxyUnderTest
+	model    *scripted.Server
+	clock    *clock
+	policy   string
+}
+
+// makesPolicy makes a policy that was confirmed once and retired.
+func makesPolicy(t *testing.T, p *proxyUnderTest) string {
+	status, body := p.call(t, http.MethodPost, "/v1/policies", keyOmar, `{"name":"Closed","rules":[{"tools":["process_refund"],"when":"true","effect":"block"}]}`)
+	require.Equal(t, http.StatusOK, status, body)
+	var made struct{ ID string }
+	require.NoError(t, json.Unmarshal([]byte(body), &made))
+	status, body = p.call(t, http.MethodPost, "/v1/policies/"+made.ID+"/confirm", keyOmar, `{"version":1}`)
+	require.Equal(t, http.StatusOK, status, body)
+	status, body = p.call(t, http.MethodDelete, "/v1/policies/"+made.ID, keyOmar, "")
+	require.Equal(t, http.StatusNoContent, status, body)
+	return made.ID
+}
+
 // A yes against whatever else can happen to its question at that moment. Whoever wins, the log has one end of each hold,
 // a call left if and only if that end is a release, and everybody heard the truth.
 func TestChaosAYesAgainst(t *testing.T) {
-	type world struct {
-		one, two *proxyUnderTest
-		model    *scripted.Server
-		clock    *clock
-	}
-	for name, against := range map[string]func(w *world, ask *talk, asked seen){
-		"a no": func(w *world, ask *talk, asked seen) { atOnce(t, w.two, ask.say(asked.text, "no").body()) },
-		"the user going on": func(w *world, ask *talk, asked seen) {
+	for name, against := range map[string]func(w *raced, ask *talk, asked seen){
+		"a no": func(w *raced, ask *talk, asked seen) { atOnce(t, w.two, ask.say(asked.text, "no").body()) },
+		"the user going on": func(w *raced, ask *talk, asked seen) {
 			atOnce(t, w.two, ask.say(asked.text, "What is the weather?").body())
 		},
-		"the end of its time": func(w *world, _ *talk, _ seen) { w.clock.forward(16 * time.Minute) },
-		"the same transcript asking again": func(w *world, ask *talk, _ seen) {
+		"the end of its time": func(w *raced, _ *talk, _ seen) { w.clock.forward(16 * time.Minute) },
+		"the same transcript asking again": func(w *raced, ask *talk, _ seen) {
 			atOnce(t, w.two, ask.body())
+		},
+		"a policy that blocks it": func(w *raced, ask *talk, _ seen) {
+			sendAtOnce(t, w.two.url+"/policies/"+w.policy+"/rollback", keyOmar, "{}")
+			// Where it was confirmed it counts from then on.
+			if later := atOnce(t, w.two, ask.body()); later.broken != nil || !strings.Contains(later.body, `"gate":"blocked"`) {
+				t.Errorf("after the policy was confirmed: %v %s", later.broken, later.body)
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onBothStores(t, func(t *testing.T, storeURL string) {
-				w := &world{model: scripted.New(t), clock: &clock{}}
+				w := &raced{model: scripted.New(t), clock: &clock{}}
 				numbered(w.model)
 				s := setup{store: storeURL, backend: w.model.URL(), clock: w.clock}
 				w.one = start(t, s)
@@ -124,6 +147,7 @@ func TestChaosAYesAgainst(t *testing.T) {
 				if strings.HasPrefix(storeURL, "redis") {
 					w.two = start(t, s)
 				}
+				w.policy = makesPolicy(t, w.one)
 				left := map[string]bool{}
 				rounds := 30 * chaosTimes()
 				for i := range rounds {
@@ -142,7 +166,11 @@ func TestChaosAYesAgainst(t *testing.T) {
 						left[fmt.Sprint("call_", i)] = true
 					} else {
 						got.silent(t)
-						require.Contains(t, got.text, "Nothing was done")
+						require.Regexp(t, "Nothing was done|it was not done", got.text)
+					}
+					if name == "a policy that blocks it" {
+						status, body := w.one.call(t, http.MethodDelete, "/v1/policies/"+w.policy, keyOmar, "")
+						require.Equal(t, http.StatusNoContent, status, body)
 					}
 				}
 				w.clock.forward(time.Hour) // whatever is still open ends
@@ -224,12 +252,17 @@ func TestChaosAReviewerAgainst(t *testing.T) {
 
 // decideAtOnce posts a reviewer's decision, for goroutines.
 func decideAtOnce(t *testing.T, place, decision string) {
-	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, place+"/resolve", strings.NewReader(`{"decision":"`+decision+`"}`))
+	sendAtOnce(t, place+"/resolve", keyRhea, `{"decision":"`+decision+`"}`)
+}
+
+// sendAtOnce posts whatever comes of it, for goroutines.
+func sendAtOnce(t *testing.T, url, key, body string) {
+	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	r.Header.Set("Authorization", "Bearer "+keyRhea)
+	r.Header.Set("Authorization", "Bearer "+key)
 	r.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {

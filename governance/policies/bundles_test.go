@@ -71,11 +71,12 @@ func TestALostSignalDelaysAPolicyAndLosesNone(t *testing.T) {
 // away is an engine that can be switched off.
 type away struct {
 	store.Engine
-	off atomic.Bool
+	off  atomic.Bool
+	kind string // of what cannot be read then; "" is everything
 }
 
 func (a *away) Get(ctx context.Context, workspace, kind, id string) (store.Doc, error) {
-	if a.off.Load() {
+	if a.off.Load() && (a.kind == "" || a.kind == kind) {
 		return store.Doc{}, fmt.Errorf("%w: switched off", store.ErrUnavailable)
 	}
 	return a.Engine.Get(ctx, workspace, kind, id)
@@ -107,6 +108,20 @@ func TestWithoutItsPoliciesAWorkspaceDecidesNothing(t *testing.T) {
 
 	engine.off.Store(false)
 	p.becomes("w", "500", governance.Block) // it heals without a restart
+}
+
+// A store that dies between the list of what is active and what is on it does not
+// leave a policy out.
+func TestAPolicyThatCannotBeReadAtTheMomentIsNotLeftOut(t *testing.T) {
+	engine := &away{Engine: sqliteEngine(t), kind: "policy_version"}
+	made := newPlace(t, engine, "")
+	made.confirm(made.create(limit("Refunds", "100")).ID, 1)
+	engine.off.Store(true)
+	p := newPlace(t, engine, "") // a new process
+	_, err := p.bundles.For(t.Context(), "w")
+	require.Equal(t, fault.StoreUnavailable, code(err))
+	engine.off.Store(false)
+	p.becomes("w", "500", governance.Block)
 }
 
 // What was confirmed and cannot be loaded is not left out.

@@ -120,6 +120,25 @@ func TestATamperedStoreIsFound(t *testing.T) {
 	}
 }
 
+// A record that stands among sealed ones and that no link covers is not taken for one
+// that is still to be sealed.
+func TestARecordThatWasNeverSealedIsToldFromANewOne(t *testing.T) {
+	onBothStores(t, func(t *testing.T, s stored) {
+		worked(t, s)
+		s.rewrite(t, shop, ChainLog, func(l []store.Entry) []store.Entry { return slices.Delete(l, 2, 3) }) // which sealed 5 and 6
+		r, err := NewLog(s.open(t), records, nil).Verify(t.Context(), shop)
+		require.NoError(t, err)
+		var never []int64
+		for _, b := range r.Broken {
+			if b.What == InsertedRecord {
+				never = append(never, b.Sequence)
+			}
+		}
+		require.Equal(t, []int64{5, 6}, never, r.Broken)
+		require.Zero(t, r.Unsealed)
+	})
+}
+
 // A store that was set back as a whole looks whole. What is outside of it tells.
 func TestATruncatedStoreIsFound(t *testing.T) {
 	truncate := func(t *testing.T, s stored) {
