@@ -150,6 +150,17 @@ func TestAnIntentIsAnsweredDirectly(t *testing.T) {
 	})
 }
 
+// Null is a field left out, in an intent as in a chat completion.
+func TestAnIntentReadsNullAsLeftOut(t *testing.T) {
+	intents(t, setup{}, func(t *testing.T, p *proxyUnderTest, model *scripted.Server, stream bool) {
+		model.Next(turnOf(stream, "Hello."))
+		got := p.intend(t, stream, intentBody("Hello", `,"mode":null,"dry_run":null`))
+		require.Equal(t, "direct", got.Type)
+		require.Contains(t, string(model.Last().Body), "cadreen_ask_requester", "mode auto")
+		require.NotContains(t, string(model.Last().Body), `"dry_run"`)
+	})
+}
+
 // Mode chat answers in words: the model has no tool to propose a call of.
 func TestAnIntentInModeChatOffersNoTool(t *testing.T) {
 	intents(t, setup{}, func(t *testing.T, p *proxyUnderTest, model *scripted.Server, stream bool) {
@@ -414,7 +425,7 @@ func TestIntentsThatAreRefused(t *testing.T) {
 		"not first a user": {`{"messages":[{"role":"system","content":"x"},{"role":"user","content":"y"}]}`, "messages[0].role"},
 		"a role":           {`{"messages":[{"role":"user","content":"x"},{"role":"wizard","content":"y"}]}`, "messages[1].role"},
 		"a mode":           {intentBody("x", `,"mode":"fast"`), "mode"},
-		"no mode":          {intentBody("x", `,"mode":null`), "mode"},
+		"an empty mode":    {intentBody("x", `,"mode":""`), "mode"},
 		"dry run":          {intentBody("x", `,"dry_run":true`), "dry_run"},
 		"several answers":  {intentBody("x", `,"n":2`), "n"},
 		"legacy functions": {intentBody("x", `,"functions":[{"name":"f"}]`), "functions"},

@@ -81,6 +81,17 @@ func TestSetupMakesPolicies(t *testing.T) {
 		require.Equal(t, 1, *got.Failed)
 		require.Equal(t, "not_applied", got.Policies[0].Status)
 
+		// A draft waits on the list until it is confirmed.
+		status, draft := p.ask(t, "POST", "/policies", keyOpal, `{"name":"Draft","rules":[{"tools":["drop_table"],"when":"true","effect":"block"}]}`)
+		require.Equal(t, 200, status, draft)
+		got = p.setUp(t, keyAnn, `{"policies":[]}`)
+		require.Equal(t, "todo", got.Checklist[0].Status)
+		require.Contains(t, got.Checklist[0].Detail, "0 policies decide, 1 wait to be confirmed")
+		require.Equal(t, "confirm_policy", got.Proposals[0].Type)
+		require.Contains(t, got.Proposals[0].Detail, draft["id"])
+		status, done := p.ask(t, "POST", "/policies/"+draft["id"].(string)+"/confirm", keyOpal, "")
+		require.Equal(t, 200, status, done)
+
 		got = p.setUp(t, keyOpal, body+`,"confirm":true}`)
 		require.Equal(t, 1, *got.Applied)
 		require.Equal(t, 1, *got.Failed)

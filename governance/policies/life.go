@@ -175,6 +175,22 @@ func (r *Registry) StaleRules(ctx context.Context, workspace string) ([]StalePol
 	return list, nil
 }
 
+// Waiting lists the policies of a workspace whose newest version waits to be
+// confirmed: oldest first, of the first limit that are not retired.
+func (r *Registry) Waiting(ctx context.Context, workspace string, limit int) ([]Policy, error) {
+	items, err := r.policies.List(ctx, workspace, store.Query{Index: "list", Key: "current", Limit: limit})
+	if err != nil {
+		return nil, storeFault(err)
+	}
+	var list []Policy
+	for _, it := range items {
+		if it.Value.StatusOf(it.Value.Latest) == Draft {
+			list = append(list, it.Value)
+		}
+	}
+	return list, nil
+}
+
 func staleTools(v *Version, hashes map[string]string) []string {
 	var changed []string
 	for name, hash := range v.Schemas {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"cadreen/fault"
 	"cadreen/governance/policies"
@@ -21,6 +22,9 @@ type Setup struct {
 
 // mostItems bounds the things of one kind that one request may set up.
 const mostItems = 100
+
+// mostWaiting bounds the policies that are looked through for drafts.
+const mostWaiting = 200
 
 // checklist is the answer. Arrays stand for what was sent; a kind that was not
 // sent is absent.
@@ -214,14 +218,25 @@ func (s *Setup) state(ctx context.Context, c Caller, a *checklist) error {
 		}
 		return "todo"
 	}
+	waiting, err := s.Policies.Waiting(ctx, c.Workspace, mostWaiting)
+	if err != nil {
+		return err
+	}
 	n := len(bundle.Policies())
-	item("policies", state(n), "/api/v1/cadreen/policies", "%d policies decide; the profile %s decides about what they do not cover", n, bundle.Profile())
+	policy := state(n)
+	if len(waiting) > 0 {
+		policy = "todo"
+	}
+	item("policies", policy, "/api/v1/cadreen/policies", "%d policies decide, %d wait to be confirmed; the profile %s decides about what they do not cover", n, len(waiting), bundle.Profile())
 	item("tools", state(len(list)), "/api/v1/cadreen/chat/completions", "%d tools have been offered by requests of this workspace", len(list))
 	item("connections", setUpUnavailable, "", "%s", absent(fault.ProviderUnavailable))
 	item("credentials", setUpUnavailable, "", "%s", absent(fault.CredentialsUnavailable))
 	item("memory", setUpUnavailable, "", "%s", absent(fault.ServiceUnavailable))
 	item("webhooks", setUpUnavailable, "", "%s", absent(fault.WebhookUnavailable))
-	if n == 0 {
+	for _, w := range waiting {
+		a.Proposals = append(a.Proposals, proposal{"confirm_policy", "Confirm version " + strconv.Itoa(w.Latest) + " of " + w.Name, "POST /api/v1/cadreen/policies/" + w.ID + "/confirm: it enforces nothing before."})
+	}
+	if n == 0 && len(waiting) == 0 {
 		a.Proposals = append(a.Proposals, proposal{"add_policy", "Say what needs approval", "No policy decides in this workspace yet: the profile " + string(bundle.Profile()) + " decides about every call."})
 	}
 	if len(list) == 0 {

@@ -66,12 +66,15 @@ func readRequest(body []byte) (*request, error) {
 	for _, m := range members(body) {
 		switch m.name {
 		case "mode":
+			if string(m.value) == "null" { // as if it were left out, like every other field
+				continue
+			}
 			if json.Unmarshal(m.value, &q.mode) != nil || q.mode != ModeAuto && q.mode != ModeChat && q.mode != ModeExecution {
 				return nil, wrong("mode", "mode must be auto, chat or execution")
 			}
 			continue
 		case "dry_run":
-			if string(m.value) != "false" {
+			if v := string(m.value); v != "false" && v != "null" {
 				f := wrong("dry_run", "an intent cannot be tried without effect")
 				f.Hint = "Ask POST /assess what a task needs, or POST /preconditions/check what policy says about one action."
 				return nil, f
