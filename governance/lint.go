@@ -260,7 +260,12 @@ func (l *linter) tryAlone(t Tool) {
 			continue
 		}
 		own := &l.own[index[i]]
-		sub := &Grid{tool: g.tool, dimensions: g.dimensions, seen: map[string]bool{}, left: l.marks[index[i]].left}
+		sub := &Grid{tool: g.tool, dimensions: g.dimensions, seen: map[string]bool{}, left: slices.Clone(l.marks[index[i]].left)}
+		for _, m := range l.marks[index[i]].meters {
+			if slices.Contains(g.left, m.text) {
+				sub.left = append(sub.left, m.text) // a count that is too large to be made
+			}
+		}
 		sub.fill(g.narrowed(l.marks[index[i]]), lintOwn)
 		own.tried = true
 		untyped := r.unless.err != nil || slices.ContainsFunc(r.lines, func(c typed) bool { return c.err != nil })

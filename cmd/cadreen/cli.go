@@ -25,6 +25,8 @@ type program struct {
 	Stdin   io.Reader // nil: nobody answers
 	Stdout  io.Writer
 	Stderr  io.Writer
+	// Terminal: a person reads Stdout and types into Stdin.
+	Terminal bool
 }
 
 // commands is the grammar.

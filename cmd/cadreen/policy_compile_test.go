@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,41 @@ func TestPolicyCompileTakesTheToolsOfAWorkspace(t *testing.T) {
 	code, said = compile("other")
 	require.Equal(t, 2, code)
 	require.Contains(t, said, `no request of workspace "other" has offered a tool yet`)
+}
+
+// Where two things fit, a person at a terminal is asked until it is clear, and
+// what was said stays in the lock file. Nobody at a terminal is printed to.
+func TestPolicyCompileAsksAtATerminal(t *testing.T) {
+	dir := t.TempDir()
+	tools, policies := filepath.Join(dir, "tools.json"), filepath.Join(dir, "policy.yaml")
+	require.NoError(t, os.WriteFile(tools, []byte(`[{"type":"function","function":{"name":"pay","parameters":{"type":"object","properties":{"net_amount":{"type":"number"},"fee_amount":{"type":"number"}}}}}]`), 0o600))
+	require.NoError(t, os.WriteFile(policies, []byte("name: P\nrules:\n  - {id: one, condition: 'pay over $100 after 5pm needs a manager'}\n"), 0o600))
+	compile := func(terminal bool, stdin string) (int, string) {
+		var out bytes.Buffer
+		p := program{Args: []string{"policy", "compile", policies, "--tools", tools}, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &out, Terminal: terminal}
+		return p.run(t.Context()), out.String()
+	}
+	lock := governance.LockPath(policies)
+
+	code, said := compile(false, "2\nBerlin\n")
+	require.Equal(t, 1, code)
+	require.Contains(t, said, `--answer 'one/`)
+	require.NoFileExists(t, lock)
+
+	code, said = compile(true, "2\n") // gone in the middle of it
+	require.Equal(t, 1, code)
+	require.Contains(t, said, `--answer 'one/zone`)
+	require.NoFileExists(t, lock)
+
+	code, said = compile(true, "hm\n9\n2\nthe moon\nBerlin\n")
+	require.Zero(t, code, said)
+	require.Contains(t, said, "  2) net_amount")
+	require.Contains(t, said, "  or a city, such as Berlin")
+	require.Contains(t, said, `"the moon" is no answer.`)
+	require.Contains(t, said, `args.net_amount > 100 && in_hours("Europe/Berlin", "17:00-24:00") → escalate to role:manager`)
+
+	code, said = compile(true, "") // nothing is asked twice
+	require.Zero(t, code, said)
 }
 
 // noteTool writes a tool as a server does whose request offered it.

@@ -55,6 +55,21 @@ func (c *compilation) read(ctx context.Context, r governance.Rule, tools []gover
 			fmt.Fprintf(c.Stderr, "%s: %s\n", r.ID, oneLine(why))
 		}
 	}
+	if c.Terminal && len(d.Questions) > 0 && !d.Model {
+		fmt.Fprintf(c.Stdout, "%s: %s\n", r.ID, strings.TrimSpace(r.Condition))
+	}
+	for c.Terminal && len(d.Questions) > 0 && !d.Model {
+		q := d.Questions[0]
+		answer, err := c.ask(q)
+		if errors.Is(err, errNobody) {
+			break // what is open is printed, as where nobody is asked
+		}
+		if err != nil {
+			return d.Result, governance.Pin{}, err
+		}
+		answers[q.ID] = answer
+		d = c.author.Compile(ctx, r, c.tools, answers, "")
+	}
 	if !d.Model {
 		return d.Result, d.Pin(), nil
 	}
@@ -89,7 +104,7 @@ func (c *compilation) read(ctx context.Context, r governance.Rule, tools []gover
 var errNobody = errors.New("a model read the condition and nobody is there to answer: run this where standard input is yours")
 
 // ask puts a question on standard output until standard input answers it with the
-// number or the words of an option.
+// number or the words of an option, or in words of its own where it takes them.
 func (c *compilation) ask(q rule.Question) (string, error) {
 	if c.Stdin == nil {
 		return "", errNobody
@@ -102,14 +117,17 @@ func (c *compilation) ask(q rule.Question) (string, error) {
 		for i, o := range q.Options {
 			fmt.Fprintf(c.Stdout, "  %d) %s\n", i+1, o)
 		}
+		if q.Other != "" {
+			fmt.Fprintf(c.Stdout, "  or %s\n", strings.TrimPrefix(q.Other, "or "))
+		}
+		if q.Many {
+			fmt.Fprintln(c.Stdout, "  several with commas between")
+		}
 		fmt.Fprint(c.Stdout, "> ")
 		line, err := c.lines.ReadString('\n')
 		line = strings.TrimSpace(line)
-		if n, wrong := strconv.Atoi(line); wrong == nil && n >= 1 && n <= len(q.Options) {
-			return q.Options[n-1], nil
-		}
-		if i := slices.IndexFunc(q.Options, func(o string) bool { return strings.EqualFold(o, line) }); i >= 0 {
-			return q.Options[i], nil
+		if answer, ok := chosen(q, line); ok {
+			return answer, nil
 		}
 		if errors.Is(err, io.EOF) {
 			fmt.Fprintln(c.Stdout)
@@ -119,4 +137,28 @@ func (c *compilation) ask(q rule.Question) (string, error) {
 			return "", err
 		}
 	}
+}
+
+// chosen is what a line answers: options by number or in their words, or words of
+// its own, which the compiler then takes or asks about again.
+func chosen(q rule.Question, line string) (string, bool) {
+	parts := []string{line}
+	if q.Many {
+		parts = strings.Split(line, ",")
+	}
+	for i, p := range parts {
+		p = strings.TrimSpace(p)
+		if n, err := strconv.Atoi(p); err == nil && n >= 1 && n <= len(q.Options) {
+			parts[i] = q.Options[n-1]
+			continue
+		}
+		at := slices.IndexFunc(q.Options, func(o string) bool { return strings.EqualFold(o, p) })
+		switch {
+		case at >= 0:
+			parts[i] = q.Options[at]
+		case q.Other == "" || p == "":
+			return "", false
+		}
+	}
+	return strings.Join(parts, ", "), true
 }
