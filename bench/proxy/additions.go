@@ -32,7 +32,7 @@ func excerpt(b []byte, at int) []byte {
 	return b[min(at, len(b)):min(at+60, len(b))]
 }
 
-// without takes the additions away from a JSON reply or from each event of a stream. The id must be the same throughout.
+// without takes the additions away from a JSON reply or from each event of a stream, and heartbeats from a stream. The id must be the same throughout.
 func without(body, reference []byte) ([]byte, error) {
 	id, err := idOf(reference)
 	if err != nil {
@@ -54,10 +54,18 @@ func without(body, reference []byte) ([]byte, error) {
 		return plain(body)
 	}
 	var out []byte
+	silent := false
 	for line := range bytes.Lines(body) {
 		object, isData := bytes.CutPrefix(line, []byte("data: {"))
+		if silent && len(bytes.TrimRight(line, "\r\n")) == 0 { // the blank line that ends a heartbeat
+			silent = false
+			continue
+		}
 		if !isData {
 			out = append(out, line...)
+			continue
+		}
+		if silent = bytes.Contains(object, heartbeat) && bytes.Contains(object, unfinished); silent {
 			continue
 		}
 		end := bytes.TrimRight(object, "\r\n")
@@ -69,6 +77,12 @@ func without(body, reference []byte) ([]byte, error) {
 	}
 	return out, nil
 }
+
+// heartbeat is the delta of a chunk that Cadreen sends in silence, as docs/api.md says. No reply of the model here has one.
+var (
+	heartbeat  = []byte(`"delta":{"content":""}`)
+	unfinished = []byte(`"finish_reason":null`)
+)
 
 // idOf is the raw id of a body's first object.
 func idOf(body []byte) ([]byte, error) {

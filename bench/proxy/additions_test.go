@@ -29,7 +29,9 @@ func TestABodyIsComparedWithoutTheDocumentedAdditions(t *testing.T) {
 		{"a stream with two ids", "data: {\"id\":\"b\",\"n\":1}\n\ndata: {\"id\":\"c\",\"n\":2}\r\n\r\n: gate\ndata: [DONE]\n\n", stream, false},
 		{"a stream without its end", "data: {\"id\":\"b\",\"n\":1}\n\ndata: {\"id\":\"b\",\"n\":2}\r\n\r\n: gate\n", stream, false},
 		{"a stream with another line end", "data: {\"id\":\"b\",\"n\":1}\n\ndata: {\"id\":\"b\",\"n\":2}\n\n: gate\ndata: [DONE]\n\n", stream, false},
-		{"a stream with a heartbeat", "data: {\"id\":\"b\",\"n\":1}\n\ndata: {\"id\":\"b\"}\n\ndata: {\"id\":\"b\",\"n\":2}\r\n\r\n: gate\ndata: [DONE]\n\n", stream, false},
+		{"a stream with a heartbeat", "data: {\"id\":\"b\",\"n\":1}\n\ndata: {\"id\":\"b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":null}]}\n\ndata: {\"id\":\"b\",\"n\":2}\r\n\r\n: gate\ndata: [DONE]\n\n", stream, true},
+		{"a stream with a finish too many", "data: {\"id\":\"b\",\"n\":1}\n\ndata: {\"id\":\"b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"stop\"}]}\n\ndata: {\"id\":\"b\",\"n\":2}\r\n\r\n: gate\ndata: [DONE]\n\n", stream, false},
+		{"a stream with a chunk too many", "data: {\"id\":\"b\",\"n\":1}\n\ndata: {\"id\":\"b\"}\n\ndata: {\"id\":\"b\",\"n\":2}\r\n\r\n: gate\ndata: [DONE]\n\n", stream, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,6 +21,9 @@ const baseline = "raw Echo"
 // governed is the contestant whose figures are held against the goals.
 const governed = "Cadreen, SQLite"
 
+// governedRedis is the same program on the other store.
+const governedRedis = "Cadreen, Redis"
+
 // contestant is one way to the model.
 type contestant struct {
 	name      string
@@ -82,7 +85,7 @@ func (f *field) starters() []starter {
 	}
 	list = append(list, starter{baseline, f.baseline("echo")}, starter{"ReverseProxy", f.baseline("reverse")}, starter{governed, f.cadreen("")})
 	if program, err := exec.LookPath("redis-server"); err == nil {
-		list = append(list, starter{"Cadreen, Redis", f.cadreen(program)})
+		list = append(list, starter{governedRedis, f.cadreen(program)})
 	} else {
 		f.absent = append(f.absent, "redis-server is not installed")
 	}
@@ -165,8 +168,8 @@ daemon off;
 pid %[1]s/nginx.pid;
 error_log stderr error;
 worker_processes auto;
-worker_rlimit_nofile 20000;
-events { worker_connections 10000; }
+worker_rlimit_nofile %[5]d;
+events { worker_connections %[5]d; }
 http {
 	access_log off;
 	client_body_temp_path %[1]s/body;
@@ -204,7 +207,7 @@ func (f *field) nginx(program string) func(context.Context, string) (*contestant
 			return nil, err
 		}
 		settings := filepath.Join(folder, "nginx.conf")
-		if err := os.WriteFile(settings, fmt.Appendf(nil, nginxSettings, folder, f.model, f.pool, address), 0o600); err != nil {
+		if err := os.WriteFile(settings, fmt.Appendf(nil, nginxSettings, folder, f.model, f.pool, address, neededFiles), 0o600); err != nil {
 			return nil, err
 		}
 		p, err := startProcess(ctx, folder, "nginx", address, program, "-p", folder, "-c", settings)

@@ -11,7 +11,10 @@ type round struct {
 	store    float64 // ms of its store's process per 1,000 requests
 	rate     float64 // requests per second
 	p50, p99 time.Duration
-	memory   float64 // MiB resident afterwards
+	memory   float64       // MiB resident afterwards
+	first    time.Duration // p50 until the first event; this and what follows only where events are timed
+	gap      time.Duration // p99 between events
+	perEvent float64       // CPU, µs per event
 	requests int
 	wrong    int
 	problem  error // the first of the wrong ones
@@ -71,5 +74,9 @@ func addedAt(rounds, direct []round, of func(round) time.Duration) spread {
 	return spreadOf(values)
 }
 
+func perEventOf(r round) float64 { return r.perEvent }
+func firstOf(r round) float64    { return float64(r.first.Microseconds()) }
+
+func gapOf(r round) time.Duration { return r.gap }
 func p50Of(r round) time.Duration { return r.p50 }
 func p99Of(r round) time.Duration { return r.p99 }

@@ -26,6 +26,10 @@ type load struct {
 	// rate is how many requests begin each second, whether or not earlier ones are done; 0 means that each worker begins the
 	// next when it has the answer of the last.
 	rate int
+	// timed keeps when the events of each stream came.
+	timed bool
+	// stagger is how much later than the one before it each worker begins, so that streams of one length do not go in step.
+	stagger time.Duration
 	// between is called when every worker is connected and warm, and again when the last answer is in.
 	between func()
 }
@@ -34,6 +38,8 @@ type load struct {
 type answers struct {
 	took    []time.Duration // sorted; with a rate, from the moment a request was due
 	bodies  [][]byte
+	first   []time.Duration // sorted; until the first event, where events are timed
+	gaps    []time.Duration // sorted; between an event and the next
 	failed  []error
 	elapsed time.Duration
 }
@@ -53,21 +59,31 @@ func (l load) run(ctx context.Context) (answers, error) {
 		if err != nil {
 			return answers{}, err
 		}
+		w.timed = l.timed
 		workers[i] = w
 	}
 	// One request each that does not count: connections on both sides of the proxy are there afterwards.
-	each(workers, func(w *worker) { w.ask(ctx, time.Now()) })
+	// A proxy that cuts a stream now and then may try again, and each failure counts.
+	each(workers, func(_ int, w *worker) {
+		for range warmUps {
+			w.ask(ctx, time.Now())
+			if len(w.bodies) > 0 {
+				break
+			}
+		}
+	})
 	for _, w := range workers {
-		if len(w.failed) > 0 {
+		if len(w.bodies) == 0 {
 			return answers{}, fmt.Errorf("the first request: %w", w.failed[0])
 		}
-		w.answers = answers{}
+		w.answers = answers{failed: w.failed}
 	}
 	l.between()
 	begin := time.Now()
 	end := begin.Add(l.slice)
 	var ticket atomic.Int64
-	each(workers, func(w *worker) {
+	each(workers, func(i int, w *worker) {
+		time.Sleep(time.Duration(i) * l.stagger)
 		for ctx.Err() == nil {
 			due := time.Now()
 			if l.rate > 0 {
@@ -88,15 +104,22 @@ func (l load) run(ctx context.Context) (answers, error) {
 		all.took = append(all.took, w.took...)
 		all.bodies = append(all.bodies, w.bodies...)
 		all.failed = append(all.failed, w.failed...)
+		all.first = append(all.first, w.first...)
+		all.gaps = append(all.gaps, w.gaps...)
 	}
 	slices.Sort(all.took)
+	slices.Sort(all.first)
+	slices.Sort(all.gaps)
 	return all, ctx.Err()
 }
 
-func each(workers []*worker, do func(*worker)) {
+// warmUps is how often a worker tries to get its first answer.
+const warmUps = 5
+
+func each(workers []*worker, do func(i int, w *worker)) {
 	var done sync.WaitGroup
-	for _, w := range workers {
-		done.Go(func() { do(w) })
+	for i, w := range workers {
+		done.Go(func() { do(i, w) })
 	}
 	done.Wait()
 }
@@ -105,7 +128,9 @@ func each(workers []*worker, do func(*worker)) {
 // is measured.
 type worker struct {
 	address string
+	head    string // of a request, up to the length of its body
 	request []byte
+	timed   bool
 	conn    net.Conn
 	from    *bufio.Reader
 	answers
@@ -117,17 +142,25 @@ func newWorker(ctx context.Context, base, key string, body []byte) (*worker, err
 		return nil, err
 	}
 	w := &worker{address: u.Host}
-	w.request = fmt.Appendf(nil, "POST %s/chat/completions HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", u.Path, u.Host, key, len(body))
-	w.request = append(w.request, body...)
+	w.head = fmt.Sprintf("POST %s/chat/completions HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: ", u.Path, u.Host, key)
+	w.carry(body)
 	return w, w.dial(ctx)
 }
+
+// carry makes the next requests bring this body.
+func (w *worker) carry(body []byte) {
+	w.request = fmt.Appendf(w.request[:0], "%s%d\r\n\r\n%s", w.head, len(body), body)
+}
+
+// readBuffer is small, since there may be thousands; what is longer is read in pieces or past it.
+const readBuffer = 8 << 10
 
 func (w *worker) dial(ctx context.Context) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", w.address)
 	if err != nil {
 		return err
 	}
-	w.conn, w.from = conn, bufio.NewReaderSize(conn, 32<<10)
+	w.conn, w.from = conn, bufio.NewReaderSize(conn, readBuffer)
 	return nil
 }
 
@@ -156,9 +189,14 @@ func (w *worker) ask(ctx context.Context, due time.Time) {
 }
 
 func (w *worker) exchange() ([]byte, error) {
+	begun := time.Now()
 	answer, err := w.begin()
 	if err != nil {
 		return nil, err
+	}
+	var came arrivals
+	if w.timed {
+		answer.Body = timedBody{answer.Body, &came}
 	}
 	body, err := readBody(answer)
 	if err != nil {
@@ -169,6 +207,10 @@ func (w *worker) exchange() ([]byte, error) {
 	}
 	if answer.Close {
 		return nil, errors.New("the connection was not kept")
+	}
+	if len(came.at) > 0 {
+		w.first = append(w.first, came.at[0].Sub(begun))
+		w.gaps = append(w.gaps, came.gaps()...)
 	}
 	return body, nil
 }

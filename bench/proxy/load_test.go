@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -74,11 +76,29 @@ func TestAnErrorStatusIsAFailure(t *testing.T) {
 }
 
 func TestWhatTheKernelSaysOfAProcess(t *testing.T) {
-	used, err := statTime([]byte("12 (a ) b) S 1 12 12 0 -1 4194560 100 0 0 0 150 25 0 0 20 0 5 0 100 1 1"))
+	used, err := runTime([]byte("1750000000 25 12\n"))
 	require.NoError(t, err)
 	require.Equal(t, 1750*time.Millisecond, used)
-	_, err = statTime([]byte("12 (a) S 1"))
-	require.Error(t, err)
+	for _, text := range []string{"", "12", "x 1 2"} {
+		_, err = runTime([]byte(text))
+		require.Error(t, err)
+	}
+}
+
+func TestAProcessesTimeCounts(t *testing.T) {
+	own := &process{command: &exec.Cmd{Process: &os.Process{Pid: os.Getpid()}}}
+	before, err := own.cpu()
+	require.NoError(t, err)
+	require.Positive(t, before)
+	for range 1 << 20 {
+		excerpt(nil, 0)
+	}
+	after, err := own.cpu()
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, after, before)
+	memory, err := own.memory()
+	require.NoError(t, err)
+	require.Positive(t, memory)
 }
 
 func TestOnlyThisMachineIsPutUnderLoad(t *testing.T) {

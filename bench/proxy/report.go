@@ -17,6 +17,8 @@ type report struct {
 	scenarios []scenario
 	names     []string // contestants
 	results   results
+	more      []round // streams of Cadreen beyond the rounds, for the count of whole ones
+	held      heldFigures
 	idle      []idle
 	began     time.Time
 	took      time.Duration
@@ -24,7 +26,7 @@ type report struct {
 }
 
 func newReport(p *plan, list []scenario, starters []starter) *report {
-	r := &report{plan: p, scenarios: list, began: time.Now()}
+	r := &report{plan: p, scenarios: list, results: results{}, held: heldFigures{}, began: time.Now()}
 	r.loads[0] = loadAverage()
 	for _, s := range starters {
 		r.names = append(r.names, s.name)
@@ -59,9 +61,10 @@ func (r *report) notes() []string {
 		fmt.Sprintf("Measured on %s with %s %s/%s, %d cores of %s, load average %s at the beginning and %s at the end, %d rounds of %s, %s in all.",
 			r.began.UTC().Format("2006-01-02"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor,
 			r.loads[0], r.loads[1], r.plan.rounds, r.plan.slice, r.took.Round(time.Second)),
+		"The order of the ways turns from round to round. Where one slice has too few samples (500 a second, streams with gaps) a round takes two.",
 		"Figures are the median of the rounds, with the least and the most in brackets; quotients and differences are made within a round. " +
-			"CPU is that of the proxy's processes, of a store in a process of its own after a plus sign. Load, model and proxies share the cores.",
-		"Cadreen runs with 100 rules, its default settings and a durable store. This version keeps no traces, so none are in its figures.",
+			"CPU is that of the proxy's processes, of a store in a process of its own after a plus sign. Load, model and proxies share the cores. Every body was compared with the one the model gives directly, without the additions that are documented.",
+		"Cadreen runs with 100 rules, its default settings, traces and audit on, and a durable store. " + baseline + " is the committed baseline: bench/proxy/rawecho.",
 	}
 	for _, why := range r.plan.field.absent {
 		list = append(list, "Passed over: "+why+".")
@@ -105,15 +108,84 @@ func bracketed(s spread, format string) string {
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median, s.least, s.most)
 }
 
+// gapTable is the table of timed streams.
+func (r *report) gapTable() table {
+	t := table{{"streams with gaps, by way of", "first event p50 ms", "× " + baseline, "gap p99 ms", "more than direct, ms", "CPU µs per event", "× " + baseline}}
+	for _, s := range r.scenarios {
+		if !s.timed {
+			continue
+		}
+		all := r.results[s.name]
+		for _, name := range r.names {
+			rounds := all[name]
+			cpu, cpuRatio := "", ""
+			if over(rounds, cpuOf).most > 0 {
+				cpu, cpuRatio = bracketed(over(rounds, perEventOf), "%.1f"), bracketed(ratio(rounds, all[baseline], perEventOf), "%.2f")
+			}
+			t = append(t, []string{name, bracketed(over(rounds, func(r round) float64 { return firstOf(r) / 1000 }), "%.2f"), bracketed(ratio(rounds, all[baseline], firstOf), "%.2f"),
+				bracketed(over(rounds, func(r round) float64 { return gapOf(r).Seconds() * 1000 }), "%.1f"), fmt.Sprintf("%.1f", addedAt(rounds, all["direct"], gapOf).median/1000), cpu, cpuRatio})
+		}
+	}
+	return t
+}
+
+// heldTable is the table of calls that were held and released.
+func (r *report) heldTable() table {
+	t := table{{"call held, answered with yes", "chats at once", "question p50 ms", "question p99 ms", "yes → release p50 ms", "yes → release p99 ms", "CPU ms per 1,000 of both", "model calls for a yes", "wrong"}}
+	for _, name := range r.names {
+		for _, chats := range heldLoads {
+			rounds := r.held[name][chats]
+			if len(rounds) == 0 {
+				continue
+			}
+			cpu := make([]float64, len(rounds))
+			for i, one := range rounds {
+				cpu[i] = one.cpu
+			}
+			sum := sumOf(rounds)
+			t = append(t, []string{name, fmt.Sprint(chats), bracketed(quantileOf(rounds, questionsOf, 0.5), "%.2f"), bracketed(quantileOf(rounds, questionsOf, 0.99), "%.2f"),
+				bracketed(quantileOf(rounds, yesesOf, 0.5), "%.2f"), bracketed(quantileOf(rounds, yesesOf, 0.99), "%.2f"),
+				bracketed(spreadOf(cpu), "%.0f"), fmt.Sprint(sum.extra), fmt.Sprintf("%d of %d", sum.wrong, sum.total)})
+		}
+	}
+	return t
+}
+
+// heldSum is what the rounds of held calls add up to.
+type heldSum struct {
+	total, wrong int
+	extra        int64
+}
+
+func sumOf(rounds []asked) (sum heldSum) {
+	for _, one := range rounds {
+		sum.total, sum.wrong, sum.extra = sum.total+len(one.yes)+one.wrong, sum.wrong+one.wrong, sum.extra+one.extra
+	}
+	return sum
+}
+
 // idleTable is the table of slow streams.
 func (r *report) idleTable() table {
-	t := table{{fmt.Sprintf("%d slow streams by way of", r.plan.streams), "memory per 1,000, MiB", "wrong or cut"}}
+	head := []string{"slow streams by way of"}
+	for _, n := range r.plan.streams {
+		head = append(head, fmt.Sprintf("memory per 1,000, MiB, of %d", n))
+	}
+	t := table{append(head, "memory before, open, after a rest, MiB", "given back", "wrong or cut")}
 	for _, one := range r.idle {
-		memory := ""
-		if one.known {
-			memory = fmt.Sprintf("%.1f", one.perUnit*1000/(1<<20))
+		row := []string{one.name}
+		for _, n := range r.plan.streams {
+			cell := ""
+			if memory, known := one.perThousand(n); known {
+				cell = fmt.Sprintf("%.1f", memory)
+			}
+			row = append(row, cell)
 		}
-		t = append(t, []string{one.name, memory, fmt.Sprint(one.wrong)})
+		memory, given := "", ""
+		if one.known {
+			memory = fmt.Sprintf("%d, %d, %d", one.before>>20, one.open[one.streams]>>20, one.after>>20)
+			given = fmt.Sprintf("%.0f %% in %s", one.returned()*100, one.rested.Round(time.Second))
+		}
+		t = append(t, append(row, memory, given, fmt.Sprintf("%d of %d", one.wrong, one.streams)))
 	}
 	return t
 }
@@ -131,6 +203,21 @@ func (r *report) problems() []string {
 			}
 		}
 	}
+	for _, name := range r.names {
+		for _, rounds := range r.held[name] {
+			for _, one := range rounds {
+				if one.problem != nil {
+					list = append(list, fmt.Sprintf("held calls, %s: %v", name, one.problem))
+					break
+				}
+			}
+		}
+	}
+	for _, one := range r.more {
+		if one.problem != nil {
+			list = append(list, fmt.Sprintf("more streams: %v", one.problem))
+		}
+	}
 	for _, one := range r.idle {
 		if one.problem != nil {
 			list = append(list, fmt.Sprintf("slow streams, %s: %v", one.name, one.problem))
@@ -145,13 +232,15 @@ func (r *report) tables() []table {
 	if len(r.scenarios) > 0 {
 		list = append(list, r.main())
 	}
+	for _, t := range []table{r.gapTable(), r.heldTable()} {
+		if len(t) > 1 {
+			list = append(list, t)
+		}
+	}
 	if len(r.idle) > 0 {
 		list = append(list, r.idleTable())
 	}
-	if goals := r.goals(); len(goals) > 1 {
-		list = append(list, goals)
-	}
-	return list
+	return append(list, r.goals())
 }
 
 func (r *report) print(to io.Writer) {
@@ -168,28 +257,4 @@ func (r *report) print(to io.Writer) {
 		b.WriteString(line + "\n")
 	}
 	_, _ = to.Write(b.Bytes())
-}
-
-func (r *report) markdown() string {
-	var b strings.Builder
-	b.WriteString("# Beside other proxies\n\n<!-- Made by: make bench-proxy -->\n")
-	for _, note := range r.notes() {
-		b.WriteString("\n" + note + "\n")
-	}
-	for _, t := range r.tables() {
-		b.WriteByte('\n')
-		for i, row := range t {
-			b.WriteString("| " + strings.Join(row, " | ") + " |\n")
-			if i == 0 {
-				b.WriteString(strings.Repeat("|---", len(row)) + "|\n")
-			}
-		}
-	}
-	if problems := r.problems(); len(problems) > 0 {
-		b.WriteString("\nWhat was wrong, one example each:\n\n")
-		for _, p := range problems {
-			b.WriteString("- " + p + "\n")
-		}
-	}
-	return b.String()
 }

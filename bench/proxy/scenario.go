@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // scenario is one kind of request under one kind of load.
@@ -12,6 +13,9 @@ type scenario struct {
 	body        []byte
 	concurrency int
 	rate        int // see load.rate
+	slices      int // how many slices one round takes, where one has too few samples
+	timed       bool
+	stagger     time.Duration
 }
 
 // scenarios are measured in this order.
@@ -19,23 +23,31 @@ func scenarios() []scenario {
 	text := padded("bench-json", 1<<10, messages(3), nil)
 	large := padded("bench-json", 19<<10, messages(30), tools(20))
 	call := padded("bench-call", 1<<10, messages(3), tools(1))
-	stream := strings.Replace(string(padded("bench-stream", 1<<10, messages(3), nil)), "{", `{"stream":true,`, 1)
-	fragments := strings.Replace(string(padded("bench-fragments", 1<<10, messages(3), tools(1))), "{", `{"stream":true,`, 1)
 	return []scenario{
-		{"json-c1", "1 KB JSON, c = 1", text, 1, 0},
-		{"json-c16", "1 KB JSON, c = 16", text, 16, 0},
-		{"json-c64", "1 KB JSON, c = 64", text, 64, 0},
-		{"json-rate", "1 KB JSON, 500 a second", text, 64, 500},
-		{"large", "19 KB, 30 messages, 20 tools, c = 16", large, 16, 0},
-		{"call", "call allowed, c = 16", call, 16, 0},
-		{"stream", "stream of 200 chunks, c = 16", []byte(stream), 16, 0},
-		{"fragments", "call in 100 fragments, c = 16", []byte(fragments), 16, 0},
+		{name: "json-c1", label: "1 KB JSON, c = 1", body: text, concurrency: 1},
+		{name: "json-c16", label: "1 KB JSON, c = 16", body: text, concurrency: 16},
+		{name: "json-c64", label: "1 KB JSON, c = 64", body: text, concurrency: 64},
+		{name: "json-rate", label: "1 KB JSON, 500 a second", body: text, concurrency: 64, rate: 500, slices: 2},
+		{name: "large", label: "19 KB, 30 messages, 20 tools, c = 16", body: large, concurrency: 16},
+		{name: "call", label: "call allowed, c = 16", body: call, concurrency: 16},
+		{name: "stream", label: "stream of 200 chunks, c = 16", body: streaming("bench-stream", nil), concurrency: 16},
+		{name: "fragments", label: "call in 100 fragments, c = 16", body: streaming("bench-fragments", tools(1)), concurrency: 16},
+		// A stream lasts 250 ms.
+		{name: "gaps", label: "50 streams with gaps of 10 ms", body: streaming("bench-gaps", nil), concurrency: 50, slices: 2, timed: true, stagger: 5 * time.Millisecond},
 	}
+}
+
+// stream says that the scenario's answers are streams.
+func (s scenario) stream() bool { return strings.HasPrefix(string(s.body), `{"stream":true,`) }
+
+// streaming is a request of about 1 KB for a stream.
+func streaming(reply string, tools []string) []byte {
+	return []byte(strings.Replace(string(padded(reply, 1<<10, messages(3), tools)), "{", `{"stream":true,`, 1))
 }
 
 // slowBody asks for a stream that waits after its first chunk.
 func slowBody() []byte {
-	return []byte(strings.Replace(string(padded("bench-held", 1<<10, messages(3), nil)), "{", `{"stream":true,`, 1))
+	return streaming("bench-held", nil)
 }
 
 // messages are turns of a conversation, the last one the user's.

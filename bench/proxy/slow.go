@@ -8,32 +8,53 @@ import (
 	"time"
 )
 
-// idle is what so many open, silent streams cost one contestant, and whether all of them came to their end.
+// idle is what many open, silent streams cost one contestant, and whether all of them came to their end.
 type idle struct {
 	name    string
-	perUnit float64 // bytes of memory per stream; 0 where it is not known
-	known   bool
+	known   bool // whether its memory is
+	before  int64
+	open    map[int]int64 // memory in bytes while so many streams were open
+	ended   time.Time     // when all of them had
+	after   int64         // memory after a rest
+	rested  time.Duration
+	streams int
 	wrong   int
 	problem error // the first of the wrong ones
 }
 
-// slowStreams opens n streams whose model falls silent after the first chunk, reads the memory when all of them are open, lets
-// the model go on, and compares every body with the reference.
-func slowStreams(ctx context.Context, c *contestant, model string, n int, reference []byte) (idle, error) {
-	result := idle{name: c.name, known: c.process != nil}
-	one, err := newWorker(ctx, c.base, key, scenarios()[0].body)
+// perThousand is the memory of 1,000 streams in MiB while so many are open.
+func (i idle) perThousand(streams int) (float64, bool) {
+	during, ok := i.open[streams]
+	return float64(during-i.before) / float64(streams) * 1000 / (1 << 20), ok && i.known
+}
+
+// returned says how much of what the streams took was given back, 0 to 1.
+func (i idle) returned() float64 {
+	took := i.open[i.streams] - i.before
+	if !i.known || took <= 0 {
+		return 1
+	}
+	return min(1, max(0, float64(i.open[i.streams]-i.after)/float64(took)))
+}
+
+// slowStreams opens streams whose model falls silent after the first chunk, in steps: counts, which rise. It reads the memory
+// when all of a step are open, lets the model go on, and compares every body with the reference.
+func slowStreams(ctx context.Context, c *contestant, model string, counts []int, reference []byte) (idle, error) {
+	result := idle{name: c.name, known: c.process != nil, open: map[int]int64{}, streams: counts[len(counts)-1]}
+	light := scenarios()[0]
+	light.concurrency, light.rate = 4, 200
+	like, err := ask(ctx, "http://"+model+"/v1", light.body)
 	if err != nil {
 		return result, err
 	}
-	defer one.close()
-	if _, err := one.exchange(); err != nil { // what is loaded once is no stream's
+	// What is loaded once is no stream's.
+	if _, err := c.under(ctx, light, 250*time.Millisecond, like); err != nil {
 		return result, err
 	}
-	before, err := c.usage()
-	if err != nil {
+	if result.before, err = c.usage(); err != nil {
 		return result, err
 	}
-	streams := make([]opened, n)
+	streams := make([]opened, result.streams)
 	defer func() {
 		for _, s := range streams {
 			if s.w != nil {
@@ -41,19 +62,24 @@ func slowStreams(ctx context.Context, c *contestant, model string, n int, refere
 			}
 		}
 	}()
-	inParallel(n, func(i int) { streams[i] = openSlow(ctx, c.base) })
-	time.Sleep(500 * time.Millisecond) // collectors and kernels settle
-	during, err := c.usage()
-	if err != nil {
-		return result, err
+	from := 0
+	for _, n := range counts {
+		inParallel(n-from, func(i int) { streams[from+i] = openSlow(ctx, c.base) })
+		from = n
+		time.Sleep(500 * time.Millisecond) // collectors and kernels settle
+		if result.open[n], err = c.usage(); err != nil {
+			return result, err
+		}
 	}
-	result.perUnit = float64(during-before) / float64(n)
 	if err := release(model); err != nil {
 		return result, err
 	}
 	var mu sync.Mutex
-	inParallel(n, func(i int) {
+	inParallel(result.streams, func(i int) {
 		err := streams[i].finish(reference, c.additions)
+		if streams[i].w != nil {
+			streams[i].w.close()
+		}
 		if err == nil {
 			return
 		}
@@ -64,7 +90,16 @@ func slowStreams(ctx context.Context, c *contestant, model string, n int, refere
 			result.problem = err
 		}
 	})
+	result.ended = time.Now()
 	return result, ctx.Err()
+}
+
+// rest is read when the contestant has had nothing to do for a while: Go gives memory back minutes after it was last needed.
+func (i *idle) rest(c *contestant) error {
+	var err error
+	i.after, err = c.usage()
+	i.rested = time.Since(i.ended)
+	return err
 }
 
 // usage is the contestant's memory, 0 where it is not known.

@@ -11,7 +11,9 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,22 +24,25 @@ func main() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/chat/completions", m.chat)
 	mux.HandleFunc("POST /release", m.release)
+	mux.HandleFunc("GET /calls", m.count)
 	server := &http.Server{Addr: *listen, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.ListenAndServe())
 }
 
 type upstream struct {
 	replies map[string]reply
+	calls   atomic.Int64 // completions asked for
 
 	mu       sync.Mutex
 	released chan struct{} // closed by the next release
 }
 
 // longestHold bounds how long a held stream stays open when nobody releases it.
-const longestHold = time.Minute
+const longestHold = 3 * time.Minute
 
 // chat answers with the reply that the body names.
 func (m *upstream) chat(w http.ResponseWriter, r *http.Request) {
+	m.calls.Add(1)
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
@@ -56,6 +61,7 @@ func (m *upstream) chat(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	released := m.released
 	m.mu.Unlock()
+	begun := time.Now()
 	for i, frame := range found.frames {
 		if i == 1 && found.held {
 			select {
@@ -64,6 +70,9 @@ func (m *upstream) chat(w http.ResponseWriter, r *http.Request) {
 			case <-r.Context().Done():
 				return
 			}
+		}
+		if 0 < i && i < len(found.frames)-2 { // the finish and the end come with the last token
+			time.Sleep(time.Until(begun.Add(time.Duration(i) * found.gap)))
 		}
 		if _, err := w.Write(frame); err != nil {
 			return
@@ -81,6 +90,11 @@ func (m *upstream) release(http.ResponseWriter, *http.Request) {
 	defer m.mu.Unlock()
 	close(m.released)
 	m.released = make(chan struct{})
+}
+
+// count says how many completions were asked for so far.
+func (m *upstream) count(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, strconv.FormatInt(m.calls.Load(), 10))
 }
 
 // named is the first word of the body that begins with "bench-".

@@ -3,13 +3,15 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // reply is one canned answer: a JSON body in one piece, or the frames of a stream.
 type reply struct {
 	stream bool
 	frames [][]byte
-	held   bool // pauses after its first frame until it is released
+	held   bool          // pauses after its first frame until it is released
+	gap    time.Duration // between its frames
 }
 
 const (
@@ -21,12 +23,16 @@ const (
 // replies are the canned answers by the name a request gives.
 func replies() map[string]reply {
 	words := strings.Repeat("It left the warehouse on Friday. ", 20)
-	call := `{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"get_order","arguments":"{\"order_id\": \"456\", \"amount\": 20.50}"}}]}`
+	call := func(amount string) string {
+		return `{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"get_order","arguments":"{\"order_id\": \"456\", \"amount\": ` + amount + `}"}}]}`
+	}
 	return map[string]reply{
 		"bench-json":      {frames: [][]byte{fmt.Appendf(nil, jsonReply, `{"role":"assistant","content":"`+words+`","refusal":null}`, "stop")}},
-		"bench-call":      {frames: [][]byte{fmt.Appendf(nil, jsonReply, call, "tool_calls")}},
+		"bench-call":      {frames: [][]byte{fmt.Appendf(nil, jsonReply, call("20.50"), "tool_calls")}},
+		"bench-question":  {frames: [][]byte{fmt.Appendf(nil, jsonReply, call("2050.00"), "tool_calls")}},
 		"bench-stream":    {stream: true, frames: textStream(200)},
 		"bench-held":      {stream: true, frames: textStream(10), held: true},
+		"bench-gaps":      {stream: true, frames: textStream(25), gap: 10 * time.Millisecond},
 		"bench-fragments": {stream: true, frames: callStream(100)},
 	}
 }
