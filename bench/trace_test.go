@@ -83,7 +83,7 @@ func BenchmarkTraceOfAChat(b *testing.B) {
 }
 
 // serving is a proxy on an engine.
-func serving(b *testing.B, e store.Engine, traces *intelligence.Recorder, upstream string) (url, key string) {
+func serving(b testing.TB, e store.Engine, traces *intelligence.Recorder, upstream string) (url, key string) {
 	b.Helper()
 	ring, err := keys.New(keys.Options{Engine: e})
 	require.NoError(b, err)

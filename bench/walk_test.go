@@ -67,7 +67,7 @@ func large() string {
 }
 
 // listen serves on a free port and answers the address.
-func listen(b *testing.B, h http.Handler) string {
+func listen(b testing.TB, h http.Handler) string {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
@@ -85,7 +85,7 @@ func listen(b *testing.B, h http.Handler) string {
 }
 
 // model answers every request alike.
-func model(b *testing.B, contentType, reply string) string {
+func model(b testing.TB, contentType, reply string) string {
 	return listen(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", contentType)
@@ -94,7 +94,7 @@ func model(b *testing.B, contentType, reply string) string {
 }
 
 // governed is a proxy in front of a model, on a SQLite file, and a key for it.
-func governed(b *testing.B, upstream string) (url, key string) {
+func governed(b testing.TB, upstream string) (url, key string) {
 	b.Helper()
 	engine, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"))
 	require.NoError(b, err)
@@ -125,15 +125,22 @@ func post(client *http.Client, url, key, body, want string) error {
 	return nil
 }
 
-// BenchmarkWalk is one request at a time over real sockets, the model server's own work included: direct is that work.
-func BenchmarkWalk(b *testing.B) {
-	for _, kind := range []struct{ name, contentType, reply, body, want string }{
+// walk is one kind of request with its reply.
+type walk struct{ name, contentType, reply, body, want string }
+
+func walks() []walk {
+	return []walk{
 		{"text", "application/json", text, request + `}`, "warehouse"},
 		{"call", "application/json", call, request + `}`, `\"456\"`},
 		{"large", "application/json", text, large() + `}`, "warehouse"},
 		{"stream", "text/event-stream", stream(), request + `,"stream":true}`, "[DONE]"},
 		{"fragments", "text/event-stream", fragments(), request + `,"stream":true}`, "[DONE]"},
-	} {
+	}
+}
+
+// BenchmarkWalk is one request at a time over real sockets, the model server's own work included: direct is that work.
+func BenchmarkWalk(b *testing.B) {
+	for _, kind := range walks() {
 		for _, governs := range []bool{false, true} {
 			name := kind.name + "/direct"
 			if governs {

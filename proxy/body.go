@@ -65,10 +65,12 @@ func (s *Server) acceptable(h http.Header, r *http.Request) error {
 func (b *boundedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)
+	if err == nil {
+		b.deadline()
+		return n, nil
+	}
 	var long *http.MaxBytesError
 	switch {
-	case err == nil:
-		b.deadline()
 	case err == io.EOF:
 		// From here on the client only listens: a deadline would look like its
 		// going away.

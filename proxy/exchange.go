@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -65,8 +66,8 @@ func (s *Server) outermost(next echo.HandlerFunc) echo.HandlerFunc {
 		c.SetRequest(r.WithContext(intelligence.Into(r.Context(), x.told)))
 		c.Set(exchangeKey, x)
 		h := c.Response().Header()
-		h.Set(headerTrace, x.trace)
-		h.Set(headerRequestID, x.trace)
+		ids := []string{x.trace} // both are only ever replaced
+		h[headerTrace], h[headerRequestID] = ids, ids
 		s.bound(c.Response().Writer, c.Request())
 		s.metrics.inFlight.Inc()
 		completed := false
@@ -108,6 +109,9 @@ func (s *Server) done(c echo.Context, x *exchange, took time.Duration, completed
 	status := c.Response().Status
 	s.record(c, x, status, completed)
 	s.metrics.request(x.route, c.Request().Method, status, took)
+	if completed && status < 500 && !s.log.Enabled(c.Request().Context(), slog.LevelDebug) {
+		return // nobody hears what is said below
+	}
 	switch {
 	case c.Request().Context().Err() != nil:
 		s.log.Debug("client gone", "trace_id", x.trace, "route", x.route, "status", status, "key", x.key, "took", took)

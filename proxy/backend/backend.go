@@ -47,7 +47,7 @@ type Request struct {
 	Stream bool
 	// Authorization is the client's own header, used only with passthrough.
 	Authorization string
-	// Header is what the client sent and may travel on: see Forwardable.
+	// Header is what the client sent. What Forwardable says of it travels on.
 	Header http.Header
 }
 

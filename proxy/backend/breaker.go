@@ -32,12 +32,18 @@ func newBreaker(after int, pause time.Duration, now func() time.Time) *breaker {
 			return after > 0 && counts.ConsecutiveFailures >= uint32(after)
 		},
 		IsExcluded: func(err error) bool {
+			if err == nil {
+				return false
+			}
 			var fail *failure
 			return errors.As(err, &fail) && !fail.down && fail.status == 0
 		},
 		IsSuccessful: func(err error) bool {
+			if err == nil {
+				return true
+			}
 			var fail *failure
-			return err == nil || errors.As(err, &fail) && !fail.down
+			return errors.As(err, &fail) && !fail.down
 		},
 		OnStateChange: func(_ string, _, to gobreaker.State) {
 			if to == gobreaker.StateOpen {

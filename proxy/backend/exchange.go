@@ -80,15 +80,32 @@ func (s *server) ask(ctx context.Context, q question) (*reply, error) {
 // is still untouched: once a reply is returned, no failure is repaired here.
 func (s *server) persist(ctx context.Context, q question) (*reply, error) {
 	life := begin(ctx, s.settings.Timeout)
+	first := time.Now()
+	resp, fail := s.attempt(life, q)
+	if fail == nil {
+		return resp, nil
+	}
+	return s.again(life, q, fail, first)
+}
+
+// again makes the attempts after a first one that failed.
+func (s *server) again(life *life, q question, failed *failure, first time.Time) (*reply, error) {
+	budget := s.settings.RetryBudget
+	if budget > 0 { // the first attempt has had its part of it; 0 would be no bound
+		budget = max(budget-time.Since(first), 1)
+	}
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = s.settings.RetryWait
 	pause.Multiplier = 2
 	pause.MaxInterval = s.settings.RetryBudget
 	var last *failure
 	resp, err := backoff.Retry(life.ctx, func() (*reply, error) {
-		resp, fail := s.attempt(life, q)
-		if fail == nil {
-			return resp, nil
+		fail := failed
+		if failed = nil; fail == nil {
+			var resp *reply
+			if resp, fail = s.attempt(life, q); fail == nil {
+				return resp, nil
+			}
 		}
 		last = fail
 		switch {
@@ -101,7 +118,7 @@ func (s *server) persist(ctx context.Context, q question) (*reply, error) {
 		return nil, fail
 	}, backoff.WithBackOff(pause),
 		backoff.WithMaxTries(uint(max(s.settings.Retries, 0))+1),
-		backoff.WithMaxElapsedTime(s.settings.RetryBudget))
+		backoff.WithMaxElapsedTime(budget))
 	if err == nil {
 		return resp, nil
 	}

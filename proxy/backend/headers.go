@@ -3,6 +3,7 @@ package backend
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -49,6 +50,10 @@ func copyForwardable(out, in http.Header) {
 	for name, values := range in {
 		name = textproto.CanonicalMIMEHeaderKey(name)
 		if withheld(name) || listed[name] {
+			continue
+		}
+		if out[name] == nil {
+			out[name] = slices.Clip(values) // shared: nobody writes into it
 			continue
 		}
 		out[name] = append(out[name], values...)

@@ -61,8 +61,7 @@ func (s *server) Close() error {
 
 func (s *server) Chat(ctx context.Context, req Request) (*Response, error) {
 	header := make(http.Header, len(req.Header)+6)
-	// Forwardable has been applied already; applied again it costs nothing
-	// more than the copy, and no later mistake can leak a credential.
+	// Here, as the last thing before it leaves: no mistake before this can leak a credential.
 	copyForwardable(header, req.Header)
 	header["Content-Type"] = []string{"application/json"}
 	accept := "application/json"
@@ -133,8 +132,8 @@ func (s *server) authorization(clients string) string {
 }
 
 func (s *server) dress(header http.Header, accept, authorization string) {
-	header["Accept"] = []string{accept}
-	header["Accept-Encoding"] = []string{"identity"}
+	own := []string{accept, "identity"}
+	header["Accept"], header["Accept-Encoding"] = own[0:1:1], own[1:2:2]
 	if authorization != "" {
 		header["Authorization"] = []string{authorization}
 	}

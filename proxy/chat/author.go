@@ -180,17 +180,25 @@ type outcome struct {
 }
 
 // added are the top-level fields of a good answer, with a leading comma.
-func (o outcome) added() []byte { return append(o.ids(), o.ending()...) }
+func (o outcome) added() []byte {
+	return o.appendEnding(o.appendIDs(make([]byte, 0, addedRoom+len(o.intelligence))))
+}
+
+// addedRoom is enough for the usual outcome, in bytes.
+const addedRoom = 384
 
 // ending are the added fields that are known at the end only.
 func (o outcome) ending() []byte {
-	b := append([]byte(nil), `,"gate":`...)
+	return o.appendEnding(make([]byte, 0, addedRoom+len(o.intelligence)))
+}
+
+func (o outcome) appendEnding(b []byte) []byte {
+	b = append(b, `,"gate":`...)
 	b = openai.Quote(b, string(o.gate))
 	b = append(b, `,"status":`...)
 	b = openai.Quote(b, statusOf(o.gate))
 	b = append(b, `,"next_action":`...)
-	next, _ := json.Marshal(o.next)
-	b = append(b, next...)
+	b = appendNext(b, o.next)
 	if len(o.pending) > 0 {
 		b = append(b, `,"pending_actions":`...)
 		list, _ := json.Marshal(o.pending)
@@ -204,11 +212,26 @@ func (o outcome) ending() []byte {
 }
 
 // ids are the added fields that are known from the first chunk on.
-func (o outcome) ids() []byte {
-	b := append([]byte(nil), `,"conversation_id":`...)
+func (o outcome) ids() []byte { return o.appendIDs(make([]byte, 0, addedRoom)) }
+
+func (o outcome) appendIDs(b []byte) []byte {
+	b = append(b, `,"conversation_id":`...)
 	b = openai.Quote(b, o.conversation)
 	b = append(b, `,"trace_id":`...)
 	return openai.Quote(b, o.trace)
+}
+
+// appendNext appends what is to be done next, as its JSON.
+func appendNext(b []byte, n fault.NextAction) []byte {
+	b = openai.Quote(append(b, `{"type":`...), n.Type)
+	b = openai.Quote(append(b, `,"label":`...), n.Label)
+	if n.Endpoint != "" {
+		b = openai.Quote(append(b, `,"endpoint":`...), n.Endpoint)
+	}
+	if n.Reason != "" {
+		b = openai.Quote(append(b, `,"reason":`...), n.Reason)
+	}
+	return append(b, '}')
 }
 
 // addedNames are the names that an upstream's own fields lose to ours.

@@ -34,7 +34,15 @@ type choiceCalls struct {
 }
 
 func newCollector(limit int64) *collector {
-	return &collector{sealed: new(governance.Sealed), choices: map[int]*choiceCalls{}, limit: limit, finishing: map[int]string{}}
+	return &collector{sealed: new(governance.Sealed), limit: limit}
+}
+
+// finish notes how a choice ended.
+func (c *collector) finish(choice int, reason string) {
+	if c.finishing == nil {
+		c.finishing = map[int]string{}
+	}
+	c.finishing[choice] = reason
 }
 
 // asCame says whether a choice's calls may leave in their original frames.
@@ -46,6 +54,9 @@ func (c *collector) asCame(choice int) bool {
 func (c *collector) of(choice int) *choiceCalls {
 	cc := c.choices[choice]
 	if cc == nil {
+		if c.choices == nil {
+			c.choices = map[int]*choiceCalls{}
+		}
 		cc = &choiceCalls{byIndex: map[int]*governance.SealedCall{}}
 		c.choices[choice] = cc
 	}

@@ -92,7 +92,7 @@ func FuzzCollector(f *testing.F) {
 			for i := range v.Choices {
 				if ch := &v.Choices[i]; len(ch.Calls) > 0 || ch.HasLegacy {
 					c.delta(v.Data, ch)
-					c.finishing[ch.Index] = "tool_calls"
+					c.finish(ch.Index, "tool_calls")
 				}
 			}
 		}

@@ -25,7 +25,7 @@ func collected(t require.TestingT, finish string, chunks ...string) *collector {
 		for i := range v.Choices {
 			if ch := &v.Choices[i]; len(ch.Calls) > 0 || ch.HasLegacy {
 				c.delta(v.Data, ch)
-				c.finishing[ch.Index] = finish
+				c.finish(ch.Index, finish)
 			}
 		}
 	}
@@ -134,7 +134,7 @@ func TestOnlyAKnownEndFinishesACall(t *testing.T) {
 	}
 	// Each choice ends for itself.
 	c := collected(t, "tool_calls", `[{"index":0,"delta":{`+calls(`{"index":0,"id":"a"}`)+`}},{"index":1,"delta":{`+calls(`{"index":0,"id":"b"}`)+`}}]`)
-	c.finishing[1] = "length"
+	c.finish(1, "length")
 	c.truncate()
 	require.Equal(t, []string{`0/0 function "a" ()`, `1/0 function "b" () truncated`}, proposed(c))
 }
@@ -168,7 +168,7 @@ func TestTheCallsOfAJSONReply(t *testing.T) {
 		{"index":7,"id":"b","type":"custom","custom":{"name":"sql","input":"select 1"}}],"function_call":{"name":"l","arguments":"{}"}}}]}`)
 	require.NoError(t, v.Parse(data))
 	c := newCollector(1 << 20)
-	c.finishing[0] = v.Choices[0].FinishReason
+	c.finish(0, v.Choices[0].FinishReason)
 	c.whole(data, &v.Choices[0])
 	c.truncate()
 	require.Equal(t, []string{`0/0 function "a" f({"x":"ü"})`, `0/1 custom "b" sql(select 1)`, `0/2 function_call "" l({})`}, proposed(c))

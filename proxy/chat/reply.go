@@ -44,8 +44,8 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 	coll := newCollector(h.o.Settings.KeptLimit)
 	for i := range v.Choices {
 		ch := &v.Choices[i]
-		coll.finishing[ch.Index] = ch.FinishReason
 		if len(ch.Calls) > 0 || ch.HasLegacy {
+			coll.finish(ch.Index, ch.FinishReason)
 			coll.whole(body, ch)
 		}
 	}
@@ -53,7 +53,7 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 	if err := coll.full(); err != nil {
 		return false, fault.Wrap(err, fault.ServiceUnavailable, "the model's reply holds too much: %v", err)
 	}
-	edits := append(v.Cut(addedNames...), idEdit(&v, id))
+	edits := append(append(make([]openai.Edit, 0, 4), v.Cut(addedNames...)...), idEdit(&v, id))
 	a := &asker{base: t.caller.BaseURL, turn: t}
 	out := outcome{conversation: t.found.Conversation, trace: t.caller.TraceID, gate: governance.GateOK}
 	out.next = a.next(out.gate, nil)
@@ -67,9 +67,8 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 	edits = append(edits, openai.Edit{Span: openai.Span{Start: v.Object.End - 1, End: v.Object.End - 1}, With: t.told(out).added()})
 	final := openai.Splice(nil, body, edits...)
 	head := w.Header()
-	head.Set("Content-Type", "application/json")
-	head.Set("Content-Length", strconv.Itoa(len(final)))
-	head.Set(GateHeader, string(out.gate))
+	values := []string{"application/json", strconv.Itoa(len(final)), string(out.gate)}
+	head["Content-Type"], head["Content-Length"], head[GateHeader] = values[0:1:1], values[1:2:2], values[2:3:3]
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(final)
 	return false, nil

@@ -40,20 +40,26 @@ func (h *Handler) results(ctx context.Context, t *turn, judge governance.Decider
 // noteTime bounds how long an answer may wait for its results to be noted.
 const noteTime = 5 * time.Second
 
+// nothing is to be waited for.
+var nothing = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // noteResults records, beside the request, the results that are new in it: those
 // behind the last message of the model. What it answers is closed when that is
 // done.
 func (h *Handler) noteResults(ctx context.Context, t *turn) <-chan struct{} {
-	done := make(chan struct{})
 	from := len(t.req.Messages)
 	for from > 0 && t.req.Messages[from-1].Role != "assistant" {
 		from--
 	}
 	messages := t.toolMessages(from)
 	if len(messages) == 0 {
-		close(done)
-		return done
+		return nothing
 	}
+	done := make(chan struct{})
 	note, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	go func() {
 		defer close(done)

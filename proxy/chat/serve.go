@@ -110,7 +110,7 @@ func (h *Handler) seen(t *turn) {
 // model sends the turn's body to the model.
 func (h *Handler) model(ctx context.Context, in http.Header, t *turn) (*backend.Response, error) {
 	return h.o.Backend.Chat(ctx, backend.Request{Body: t.body, Stream: t.req.Stream,
-		Authorization: t.caller.Authorization, Header: backend.Forwardable(in)})
+		Authorization: t.caller.Authorization, Header: in})
 }
 
 // passOn copies what the model's headers tell the client.

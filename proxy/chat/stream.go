@@ -321,7 +321,7 @@ func (s *stream) later(v *openai.View, f sse.Frame, frame []byte, end int, carri
 		}
 		if ch.FinishReason != "" {
 			c.finished, c.reason = true, ch.FinishReason
-			s.coll.finishing[ch.Index] = ch.FinishReason
+			s.coll.finish(ch.Index, ch.FinishReason)
 			q.finish = append(q.finish, ch.Index)
 			last = s.finishedAll()
 		}

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"cmp"
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -31,13 +30,7 @@ func (h *Handler) tellModel(t *turn, begun time.Time, model openai.Span, usage, 
 		m.Model = name
 	}
 	if len(usage) > 0 {
-		var tokens struct {
-			Prompt     int64 `json:"prompt_tokens"`
-			Completion int64 `json:"completion_tokens"`
-		}
-		if json.Unmarshal(usage, &tokens) == nil {
-			m.Input, m.Output = tokens.Prompt, tokens.Completion
-		}
+		m.Input, m.Output = openai.Tokens(usage)
 	}
 	if err != nil {
 		m.Code = fault.From(err).Code

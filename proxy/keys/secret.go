@@ -50,7 +50,9 @@ func shown(key string) string { return key[:len(Prefix)+shownLength] }
 // digest is the stored form of a key and its document id.
 func digest(key string) string {
 	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:])
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], sum[:])
+	return string(text[:])
 }
 
 // configuredID is the same after a restart and on every replica, and does not

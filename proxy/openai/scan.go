@@ -16,6 +16,9 @@ func scan(b []byte, ends []ending) (document, error) {
 	s := scanners.Get().(*scanner)
 	d := document{b: b}
 	good := false
+	if cap(ends) == 0 {
+		ends = make([]ending, 0, 16) // of an ordinary reply
+	}
 	d.ends, good = s.read(b, ends[:0])
 	scanners.Put(s)
 	if good {

@@ -28,6 +28,11 @@ func Splice(dst, src []byte, edits ...Edit) []byte {
 	if !slices.IsSortedFunc(edits, byPlace) {
 		slices.SortStableFunc(edits, byPlace)
 	}
+	room := len(src)
+	for _, e := range edits {
+		room += len(e.With)
+	}
+	dst = slices.Grow(dst, room)
 	at := 0
 	for _, e := range edits {
 		if e.Start < at || e.End < e.Start || e.End > len(src) {

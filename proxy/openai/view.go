@@ -3,6 +3,7 @@ package openai
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // View is a chunk of a stream or a whole reply by its offsets. It is made to be
@@ -97,6 +98,9 @@ func (v *View) Parse(data []byte) error {
 		return err
 	}
 	v.Object = v.doc.object()
+	if v.top == nil {
+		v.top = make([]Member, 0, 12)
+	}
 	for o := v.doc.members(v.Object); o.next(); {
 		v.top = append(v.top, o.Member)
 		at, near := topNames.find(o.Key.Of(data))
@@ -258,6 +262,28 @@ func word(raw []byte) (string, error) {
 		return "", malformed("finish_reason is no string")
 	}
 	return Unquote(raw)
+}
+
+// Tokens are what a usage object of a document that was parsed counts, 0 where it counts nothing or in another way.
+func Tokens(usage []byte) (prompt, completion int64) {
+	d := document{b: usage}
+	if usage[0] != '{' {
+		return 0, 0
+	}
+	for o := d.members(Span{End: len(usage)}); o.next(); {
+		switch string(o.Key.Of(usage)) {
+		case `"prompt_tokens"`:
+			prompt = tokens(o.Value.Of(usage))
+		case `"completion_tokens"`:
+			completion = tokens(o.Value.Of(usage))
+		}
+	}
+	return prompt, completion
+}
+
+func tokens(raw []byte) int64 {
+	n, _ := number(raw, math.MaxInt32)
+	return int64(n)
 }
 
 // Cut takes top-level members with these names, in whatever case, out,

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math/bits"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -284,6 +285,11 @@ func Unquote(raw []byte) (s string, err error) {
 	if raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw[1 : len(raw)-1]), nil
 	}
+	return unescape(raw)
+}
+
+// unescape is apart so that nothing but a string with escapes costs the room that a decoder wants.
+func unescape(raw []byte) (s string, err error) {
 	err = json.Unmarshal(raw, &s)
 	return s, err
 }
@@ -293,7 +299,7 @@ const hex = "0123456789abcdef"
 // Quote appends s as a JSON string with as few escapes as JSON allows, plus the
 // line separators that some readers of streams take for the end of a line.
 func Quote(dst []byte, s string) []byte {
-	dst = append(dst, '"')
+	dst = append(slices.Grow(dst, len(s)+2), '"')
 	for _, r := range s {
 		switch {
 		case r == '"' || r == '\\':
