@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -149,6 +150,17 @@ func (c *SealedCall) HasName() bool { return unquoted(c.inner, "name") != "" }
 // Form is how the call began.
 func (c *SealedCall) Form() Form { return c.form }
 
+// Names are the names of the calls, as Calls gives them.
+func (s *Sealed) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, c := range s.calls {
+			if !yield(unquoted(c.inner, "name")) {
+				return
+			}
+		}
+	}
+}
+
 // Calls are copies for judging, decoded from the very characters that a
 // release would send.
 func (s *Sealed) Calls() []Call {
@@ -242,8 +254,7 @@ func object(list []member) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		name, _ := json.Marshal(m.name)
-		b = append(append(b, name...), ':')
+		b = append(appendName(b, m.name), ':')
 		if m.parts {
 			b = append(b, quoted(m.value)...)
 		} else {
@@ -251,6 +262,17 @@ func object(list []member) []byte {
 		}
 	}
 	return b
+}
+
+// appendName appends a member's name as a JSON string.
+func appendName(b []byte, name string) []byte {
+	at := len(b)
+	b = append(append(append(b, '"'), name...), '"')
+	if isPlain(b[at:]) {
+		return b
+	}
+	escaped, _ := json.Marshal(name)
+	return append(b[:at], escaped...)
 }
 
 func put(list *[]member, name string, value []byte) {
@@ -291,6 +313,29 @@ func unquoted(list []member, name string) string {
 }
 
 func unquote(raw []byte) (s string, err error) {
+	if isPlain(raw) {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	return decoded(raw)
+}
+
+// decoded is apart so that nothing but a string with escapes costs the room that a decoder wants.
+func decoded(raw []byte) (s string, err error) {
 	err = json.Unmarshal(raw, &s)
 	return s, err
+}
+
+// isPlain says that a JSON string is one, and stands for the very characters between its quotes: visible ASCII without
+// quotes, escapes and what is escaped for HTML.
+func isPlain(raw []byte) bool {
+	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
+		return false
+	}
+	for _, c := range raw[1 : len(raw)-1] {
+		switch {
+		case c < ' ' || c > '~', c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return false
+		}
+	}
+	return true
 }

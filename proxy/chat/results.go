@@ -27,8 +27,8 @@ func (t *turn) toolMessages(from int) []governance.ToolMessage {
 // results loads what earlier calls gave, where a rule about one of the proposed
 // tools asks for it, and says whether it did.
 func (h *Handler) results(ctx context.Context, t *turn, judge governance.Decider, sealed *governance.Sealed) (list []governance.ToolResult, reads bool, err error) {
-	for _, c := range sealed.Calls() {
-		reads = reads || governance.ReadsResults(judge, c.Name)
+	for name := range sealed.Names() {
+		reads = reads || governance.ReadsResults(judge, name)
 	}
 	if !reads {
 		return nil, false, nil

@@ -151,8 +151,8 @@ func (h *Handler) decide(ctx context.Context, t *turn, coll *collector) (*govern
 // observed loads the conversation's released calls, where a rule about one of
 // the proposed tools asks for them, and says whether it did.
 func (h *Handler) observed(ctx context.Context, t *turn, judge governance.Decider, sealed *governance.Sealed) (list []governance.Released, reads bool, err error) {
-	for _, c := range sealed.Calls() {
-		reads = reads || judge.ReadsReleased(c.Name)
+	for name := range sealed.Names() {
+		reads = reads || judge.ReadsReleased(name)
 	}
 	if !reads {
 		return nil, false, nil

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cadreen/store"
@@ -19,7 +20,8 @@ type steps struct {
 	begin, commit, savepoint, undo, release *sql.Stmt
 	probe, touched                          *sql.Stmt
 	find, insert, update, remove, purge     *sql.Stmt
-	place, unplace                          *sql.Stmt
+	unplace                                 *sql.Stmt
+	place                                   [mostPlaces]*sql.Stmt // of so many positions and one
 	last, add, trim                         *sql.Stmt
 }
 
@@ -55,7 +57,6 @@ func prepare(db *sql.DB) (*steps, error) {
 		{&s.update, `UPDATE docs SET version = ?, positions = ?, value = ?, expires = ? WHERE n = ?`},
 		{&s.remove, `DELETE FROM docs WHERE n = ?`},
 		{&s.purge, `DELETE FROM docs WHERE n IN (SELECT n FROM docs WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT 4)`},
-		{&s.place, `INSERT INTO positions (workspace, kind, name, key, score, id, doc) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.unplace, `DELETE FROM positions WHERE workspace = ? AND kind = ? AND name = ? AND key = ? AND score = ? AND id = ?`},
 		{&s.last, `SELECT coalesce(max(seq), 0) FROM logs WHERE workspace = ? AND log = ?`},
 		{&s.add, `INSERT INTO logs (workspace, log, seq, at, value) VALUES (?, ?, ?, ?, ?)`},
@@ -67,8 +68,20 @@ func prepare(db *sql.DB) (*steps, error) {
 		}
 		s.all = append(s.all, *p.stmt)
 	}
+	text := `INSERT INTO positions (workspace, kind, id, doc, name, key, score) VALUES (?1, ?2, ?3, ?4, ?, ?, ?)`
+	for i := range s.place {
+		if s.place[i], err = conn.PrepareContext(ctx, text); err != nil {
+			s.close()
+			return nil, err
+		}
+		s.all = append(s.all, s.place[i])
+		text += `, (?1, ?2, ?3, ?4, ?, ?, ?)`
+	}
 	return s, nil
 }
+
+// mostPlaces is how many positions one statement writes.
+const mostPlaces = 8
 
 // close drops the connection instead of giving it back to the pool, so that no
 // open transaction outlives it. Statements of a connection of one's own are not
@@ -174,8 +187,12 @@ func (s *steps) put(workspace string, doc store.Doc, expires int64, p *planned) 
 	if err := s.unplaceAll(workspace, doc.Kind, doc.ID, p.packed); err != nil {
 		return err
 	}
-	for _, x := range sorted {
-		if err := s.exec(s.place, workspace, doc.Kind, x.Name, []byte(x.Key), x.Score, []byte(doc.ID), p.n); err != nil {
+	for some := range slices.Chunk(sorted, mostPlaces) {
+		args := append(make([]any, 0, 4+3*mostPlaces), workspace, doc.Kind, []byte(doc.ID), p.n)
+		for _, x := range some {
+			args = append(args, x.Name, []byte(x.Key), x.Score)
+		}
+		if err := s.exec(s.place[len(some)-1], args...); err != nil {
 			return err
 		}
 	}
