@@ -50,6 +50,17 @@ func (id *identity) head(b []byte, object string) []byte {
 
 // event is a frame of ours with this payload.
 func event(payload []byte) []byte {
+	return framed(append(append(make([]byte, 0, len(dataField)+len(payload)+2), dataField...), payload...))
+}
+
+const dataField = "data: "
+
+// framed ends a frame of ours that begins with dataField. A payload of more than one line becomes as many fields.
+func framed(b []byte) []byte {
+	payload := b[len(dataField):]
+	if len(payload) > 0 && !bytes.ContainsAny(payload, "\r\n") {
+		return append(b, "\n\n"...)
+	}
 	var m gosse.Message
 	m.AppendData(string(payload))
 	frame, _ := m.MarshalText()
@@ -60,7 +71,8 @@ func event(payload []byte) []byte {
 // finish the reason or "" for none, extra further top-level members with a
 // leading comma.
 func (id *identity) chunk(choice int, delta []byte, finish string, extra []byte) []byte {
-	b := id.head(nil, "chat.completion.chunk")
+	b := append(make([]byte, 0, chunkRoom+len(id.model)+len(delta)+len(extra)), dataField...)
+	b = id.head(b, "chat.completion.chunk")
 	b = append(b, `,"choices":[{"index":`...)
 	b = strconv.AppendInt(b, int64(choice), 10)
 	b = append(b, `,"delta":{`...)
@@ -73,8 +85,11 @@ func (id *identity) chunk(choice int, delta []byte, finish string, extra []byte)
 	}
 	b = append(b, "}]"...)
 	b = append(b, extra...)
-	return event(append(b, '}'))
+	return framed(append(b, '}'))
 }
+
+// chunkRoom is enough for what a chunk says beside its model, delta and further members, in bytes.
+const chunkRoom = 256
 
 // usageChunk is the chunk that stream_options.include_usage asks for, when no
 // model was called.
@@ -91,7 +106,7 @@ var doneFrame = event([]byte("[DONE]"))
 
 // textDelta is the inside of a delta that carries text.
 func textDelta(text string, role bool) []byte {
-	var b []byte
+	b := make([]byte, 0, 48+len(text))
 	if role {
 		b = append(b, `"role":"assistant",`...)
 	}
