@@ -221,7 +221,9 @@ func TestChaosAReviewerAgainst(t *testing.T) {
 				model := scripted.New(t)
 				numbered(model)
 				p := start(t, setup{store: storeURL, backend: model.URL(), policy: reviewRefunds})
-				for i := range 20 * chaosTimes() {
+				rounds := 20 * chaosTimes()
+				var later []string // the next request of each conversation
+				for i := range rounds {
 					ask := newChat(fmt.Sprintf("Refund it <%d>", i)).with(fmt.Sprintf(`,"conversation_id":"conv_%d"`, i))
 					asked := p.post(ask.body()).read(t)
 					require.Equal(t, "escalate", asked.gate)
@@ -231,6 +233,7 @@ func TestChaosAReviewerAgainst(t *testing.T) {
 					group.Go(func() { decideAtOnce(t, place, "auto") })
 					group.Go(func() { against(p, ask, asked, place) })
 					group.Wait()
+					later = append(later, ask.say(asked.text, "And now?").body())
 				}
 				decisions, released := map[string]int{}, p.releasesOf()
 				for _, r := range p.records() {
@@ -242,9 +245,22 @@ func TestChaosAReviewerAgainst(t *testing.T) {
 					require.Equal(t, 1, n, "%s was decided %d times", hold, n)
 				}
 				if name != "a no of the requester" { // which may come first, and then there is nothing to decide
-					require.Len(t, decisions, 20*chaosTimes())
+					require.Len(t, decisions, rounds)
 				}
 				require.Empty(t, released, "nothing leaves before the next request of the conversation")
+				for _, body := range later {
+					require.NoError(t, atOnce(t, p, body).broken)
+				}
+				released = p.releasesOf()
+				switch name {
+				case "a no of the requester":
+					require.Empty(t, released, "a no before or after the decision takes the request back")
+				case "the same decision":
+					require.Len(t, released, rounds)
+				}
+				for id, n := range released {
+					require.Equal(t, 1, n, id)
+				}
 			})
 		})
 	}
