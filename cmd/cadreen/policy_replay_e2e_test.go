@@ -52,6 +52,10 @@ func TestReplayOfRecordedDecisions(t *testing.T) {
 		require.Regexp(t, traces[750]+`  process_refund: confirm → block`, text)
 		require.NotContains(t, text, traces[101])
 
+		page, err := os.ReadFile("../../docs/policies.md")
+		require.NoError(t, err)
+		require.Contains(t, withoutTimes(string(page)), "```text\n"+withoutTimes(text)+"```\n", "what policies.md shows")
+
 		require.Contains(t, replay(), "0 of 4 would have changed.")
 		require.Contains(t, replay(stricter, "--trace", traces[750]), "1 of 1 would have changed.")
 		text = replay(stricter, "--limit", "2")
@@ -71,4 +75,10 @@ func TestReplayNeedsAStore(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs.String(), "there is no store at")
 	require.NoFileExists(t, filepath.Join(folder, "none.db"))
+}
+
+// withoutTimes puts a word in the place of every time and every trace id, which differ from run to run.
+func withoutTimes(text string) string {
+	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z`).ReplaceAllString(text, "TIME")
+	return regexp.MustCompile(`cad_\w+…?`).ReplaceAllString(text, "TRACE")
 }
