@@ -100,7 +100,7 @@ func (p *plan) run(ctx context.Context, to io.Writer) error {
 		return err
 	}
 	defer model.stop()
-	for _, s := range list {
+	for _, s := range scenarios() {
 		p.field.pool = max(p.field.pool, s.concurrency)
 	}
 	starters := p.field.starters()
