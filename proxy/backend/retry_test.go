@@ -107,6 +107,19 @@ func TestNoRetryOnceTheBudgetIsSpent(t *testing.T) {
 	require.Equal(t, int64(1), u.asked.Load())
 }
 
+// What the first attempt took is part of the budget.
+func TestNoRetryAfterAFirstAttemptThatTookTheBudget(t *testing.T) {
+	const budget = 20 * time.Millisecond
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		<-time.After(budget)
+		w.WriteHeader(http.StatusBadGateway)
+	})
+	b := u.open(t, func(cfg *Settings) { cfg.RetryWait, cfg.RetryBudget = 1, budget })
+	_, err := b.Chat(background(), chatRequest(false))
+	requireUnavailable(t, err)
+	require.Equal(t, int64(1), u.asked.Load())
+}
+
 func TestNoRetryAfterTheFirstByteOfAStream(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		startStream(w, r)
