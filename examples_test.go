@@ -58,7 +58,7 @@ func TestTheLocksOfExamplesAreUpToDate(t *testing.T) {
 					if len(r.When) == 1 && r.When[0].If == "" {
 						result := english.CompileRule(r, exampleTools(t, folder), nil)
 						require.NoError(t, result.Err(), r.ID)
-						pins = append(pins, result.Pin())
+						pins = append(pins, result.Pin().For(r, exampleTools(t, folder)))
 					}
 				}
 			}

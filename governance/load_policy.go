@@ -13,8 +13,9 @@ import (
 // reader turns the nodes of one file into policies and collects every mistake.
 type reader struct {
 	file     string
-	pinned   map[string]Pin // by ConditionHash
-	open     bool           // conditions without CEL are wanted: see LoadOpen
+	pinned   map[string]Pin    // by ConditionHash
+	schemas  map[string]string // that the pins of the policy at hand were made for
+	open     bool              // conditions without CEL are wanted: see LoadOpen
 	problems []error
 }
 
@@ -137,9 +138,11 @@ func (r *reader) policy(n *yaml.Node) Policy {
 	if rules.Kind == yaml.SequenceNode && len(list) == 0 {
 		r.complain(rules, "the policy has no rules", "add one, or take the file away")
 	}
+	r.schemas = nil
 	for i, node := range list {
 		p.Rules = append(p.Rules, r.rule(node, i))
 	}
+	p.Schemas = r.schemas
 	p.Version = p.Digest()
 	return p
 }

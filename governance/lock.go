@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +35,34 @@ type Pin struct {
 	Answers map[string]string
 	// Confidence is Rule.Confidence: 0 is that no model had a part in it.
 	Confidence float64
+	// Schemas are the hashes (Tool.SchemaHash) of the schemas that the condition was
+	// compiled for, by the names of the tools it is about: see Policy.Schemas.
+	Schemas map[string]string
+}
+
+// For notes the schemas of the tools that the condition is about, as a rule with it
+// names them.
+func (p Pin) For(r Rule, tools []Tool) Pin {
+	patterns := r.Tools
+	if len(patterns) == 0 {
+		patterns = p.Tools
+	}
+	p.Schemas = nil
+	for _, t := range tools {
+		if NamesTool(patterns, t.Name) {
+			if p.Schemas == nil {
+				p.Schemas = map[string]string{}
+			}
+			p.Schemas[t.Name] = t.SchemaHash()
+		}
+	}
+	return p
+}
+
+// NamesTool says whether one of a rule's patterns, but one for every tool, covers a
+// tool's name.
+func NamesTool(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return !anyTool(p) && matchTool(p, name) })
 }
 
 // PinConflict is why a pin does not go with the rule its condition stands in.
@@ -142,7 +171,8 @@ type lockedPin struct {
 	Mode      Mode              `yaml:"mode,omitempty"`
 	Answers   map[string]string `yaml:"answers,omitempty"`
 	// Model is the confidence of a condition that a model read.
-	Model float64 `yaml:"model,omitempty"`
+	Model   float64           `yaml:"model,omitempty"`
+	Schemas map[string]string `yaml:"schemas,omitempty"`
 }
 
 type lockedLine struct {
@@ -162,7 +192,7 @@ func EncodeLock(pins []Pin) ([]byte, error) {
 			continue
 		}
 		seen[hash] = true
-		locked := lockedPin{Condition: strings.TrimSpace(p.Condition), Means: p.ReadBack, Tools: p.Tools, Unless: p.Unless, Mode: p.Mode, Answers: p.Answers, Model: p.Confidence}
+		locked := lockedPin{Condition: strings.TrimSpace(p.Condition), Means: p.ReadBack, Tools: p.Tools, Unless: p.Unless, Mode: p.Mode, Answers: p.Answers, Model: p.Confidence, Schemas: p.Schemas}
 		for _, l := range p.When {
 			line := lockedLine{If: l.If, To: l.To}
 			if l.Effect != 0 {
@@ -267,8 +297,13 @@ func (r *reader) pin(m entry) Pin {
 			}
 		case "model":
 			p.Confidence = r.confidence(e.value)
+		case "schemas":
+			p.Schemas = map[string]string{}
+			for _, s := range r.members(e.value) {
+				p.Schemas[s.key] = r.text(s.value)
+			}
 		default:
-			r.unknown(e, "a pinned condition", "condition", "means", "tools", "when", "unless", "mode", "answers", "model")
+			r.unknown(e, "a pinned condition", "condition", "means", "tools", "when", "unless", "mode", "answers", "model", "schemas")
 		}
 	}
 	if len(p.When) == 0 {
@@ -319,6 +354,10 @@ func (r *reader) pinnedLines(rule *yaml.Node, every Line, effect *yaml.Node, int
 		return nil
 	}
 	*into = applied
+	if len(pin.Schemas) > 0 && r.schemas == nil {
+		r.schemas = map[string]string{}
+	}
+	maps.Copy(r.schemas, pin.Schemas)
 	return applied.When
 }
 

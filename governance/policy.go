@@ -23,7 +23,8 @@ type Policy struct {
 	Version string
 	// Schemas are the hashes (Tool.SchemaHash) of the schemas that the tools it names
 	// had when this version was made. Where a request offers another schema, the
-	// rules are stale: see Fired.Stale. Policies in files have none.
+	// rules are stale: see Fired.Stale. Those of files stand in policies.lock; a rule
+	// whose `when` is written out has none there.
 	Schemas map[string]string `json:",omitempty"`
 }
 

@@ -46,6 +46,11 @@ func (d *doctor) workspaces(ctx context.Context, engine store.Engine, cfg *confi
 			continue
 		}
 		for _, s := range stale {
+			if s.ID == "" {
+				d.note("stale", fmt.Sprintf("workspace %s, policy %s in a file: the schema of %s has changed since policies.lock was written; run cadreen policy compile again",
+					workspace, s.Name, strings.Join(s.Tools, ", ")))
+				continue
+			}
 			d.note("stale", fmt.Sprintf("workspace %s, policy %s: the schema of %s has changed since version %d was confirmed; compile and confirm it anew",
 				workspace, s.Name, strings.Join(s.Tools, ", "), s.Version))
 		}

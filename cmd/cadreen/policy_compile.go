@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -129,12 +130,18 @@ func (c *compilation) compile(ctx context.Context, policy governance.Policy, r g
 	if !c.typed(result.Rule, tools, complain) {
 		return
 	}
+	pin = pin.For(r, tools)
 	if i := slices.IndexFunc(c.pins, func(other governance.Pin) bool {
 		return governance.ConditionHash(other.Condition) == governance.ConditionHash(pin.Condition)
 	}); i >= 0 {
 		if !samePin(c.pins[i], pin) {
 			complain("the same condition stands in another rule, where it means something else", "word one of them differently")
+			return
 		}
+		if c.pins[i].Schemas == nil {
+			c.pins[i].Schemas = pin.Schemas
+		}
+		maps.Copy(c.pins[i].Schemas, pin.Schemas)
 		return
 	}
 	c.pins = append(c.pins, pin)
@@ -185,7 +192,9 @@ func (c *compilation) print(pin governance.Pin, id string) {
 	fmt.Fprintf(c.Stdout, "  means   %s\n", pin.ReadBack)
 }
 
+// samePin says that two pins of a condition do the same, for whatever tools.
 func samePin(a, b governance.Pin) bool {
+	a.Schemas, b.Schemas = nil, nil
 	x, errX := governance.EncodeLock([]governance.Pin{a})
 	y, errY := governance.EncodeLock([]governance.Pin{b})
 	return errX == nil && errY == nil && bytes.Equal(x, y)

@@ -236,7 +236,7 @@ func (c *compilation) schemas() map[string]string {
 	held := map[string]string{}
 	for name, hash := range c.hashes {
 		for _, r := range c.rules {
-			if slices.ContainsFunc(r.Tools, func(p string) bool { return strings.Trim(p, "*") != "" && governance.MatchTool(p, name) }) {
+			if governance.NamesTool(r.Tools, name) {
 				held[name] = hash
 			}
 		}

@@ -144,7 +144,18 @@ func (r *Registry) Stale(ctx context.Context, workspace string, versions []Versi
 	return out, nil
 }
 
-// StalePolicy is an active policy whose tools are not what they were.
+// StaleFiles is Stale for policies in files: the schemas are those that
+// policies.lock was written for.
+func (r *Registry) StaleFiles(ctx context.Context, workspace string, files []governance.Policy) ([][]string, error) {
+	versions := make([]Version, len(files))
+	for i, p := range files {
+		versions[i].Schemas = p.Schemas
+	}
+	return r.Stale(ctx, workspace, versions)
+}
+
+// StalePolicy is an active policy whose tools are not what they were. One in a file
+// has no ID and no version.
 type StalePolicy struct {
 	ID, Name string
 	Version  int
@@ -159,6 +170,16 @@ func (r *Registry) StaleRules(ctx context.Context, workspace string) ([]StalePol
 		return nil, err
 	}
 	var list []StalePolicy
+	files := r.Files()
+	changed, err := r.StaleFiles(ctx, workspace, files)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range files {
+		if len(changed[i]) > 0 {
+			list = append(list, StalePolicy{Name: p.Name, Tools: changed[i]})
+		}
+	}
 	for _, a := range s.active.Active {
 		v, err := r.Version(ctx, workspace, a.ID, a.Version)
 		if err != nil {

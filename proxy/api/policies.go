@@ -64,10 +64,14 @@ func (s *Policies) List(w http.ResponseWriter, r *http.Request, c Author) error 
 	if status == policies.Draft || status == policies.Retired {
 		files = nil
 	}
-	for _, p := range files[min(page.Offset, len(files)):] {
-		if len(list) < page.Limit {
-			list = append(list, fileView(p))
-		}
+	files = files[min(page.Offset, len(files)):]
+	files = files[:min(page.Limit, len(files))]
+	changed, err := s.Registry.StaleFiles(r.Context(), c.Workspace, files)
+	if err != nil {
+		return err
+	}
+	for i, p := range files {
+		list = append(list, fileView(p, changed[i]))
 	}
 	shown := len(list)
 	found, versions, more, err := s.Registry.List(r.Context(), c.Workspace, status, max(0, page.Offset-len(files)), max(1, page.Limit-shown))
@@ -99,7 +103,11 @@ func (s *Policies) List(w http.ResponseWriter, r *http.Request, c Author) error 
 func (s *Policies) Get(w http.ResponseWriter, r *http.Request, c Author, id string) error {
 	for _, p := range s.Registry.Files() {
 		if fileID(p) == id {
-			v := fileView(p)
+			stale, err := s.Registry.StaleFiles(r.Context(), c.Workspace, []governance.Policy{p})
+			if err != nil {
+				return err
+			}
+			v := fileView(p, stale[0])
 			return write(w, r, v.whole(fileRules(p)))
 		}
 	}

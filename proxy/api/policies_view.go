@@ -201,10 +201,11 @@ func (r *ruleView) line(l policies.DocumentLine) {
 // fileID is the id of a policy in a file: its text's.
 func fileID(p governance.Policy) string { return "file_" + p.Version }
 
-// fileView shows a policy in a file.
-func fileView(p governance.Policy) policyView {
+// fileView shows a policy in a file, with its tools whose schema is not the one that
+// policies.lock was written for.
+func fileView(p governance.Policy, stale []string) policyView {
 	v := policyView{ID: fileID(p), Name: p.Name, Version: 1, Status: string(policies.Active), Domain: p.Domain, Source: "file",
-		ActiveVersion: 1, LatestVersion: 1, Digest: p.FullDigest()}
+		ActiveVersion: 1, LatestVersion: 1, Digest: p.FullDigest(), Stale: len(stale) > 0, StaleTools: stale}
 	v.interpret(policies.DocumentOf(p), nil)
 	return v
 }
