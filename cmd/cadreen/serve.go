@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
 )
 
 type serveCommand struct {
@@ -13,7 +12,6 @@ type serveCommand struct {
 
 // Run serves until ctx ends (SIGTERM, ctrl-C), and then finishes open turns.
 func (c serveCommand) Run(ctx context.Context, p program) error {
-	collect(os.Getenv)
 	cfg, err := c.load(p)
 	if err != nil {
 		return err
