@@ -47,7 +47,11 @@ func plot(samples []sample) string {
 	}
 	for i := range 6 {
 		at := float64(i) / 5
-		fmt.Fprintf(&b, `<text x="%.0f" y="%d" text-anchor="middle">%.1f min</text>`+"\n", left+at*(plotWidth-left-right), height-8, at*end/60)
+		anchor := "middle"
+		if at == 1 {
+			anchor = "end" // else it would be cut off
+		}
+		fmt.Fprintf(&b, `<text x="%.0f" y="%d" text-anchor="%s">%.1f min</text>`+"\n", left+at*(plotWidth-left-right), height-8, anchor, at*end/60)
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
