@@ -43,6 +43,9 @@ type Tool struct {
 	Description string `json:"description,omitempty"`
 	// Schema is the raw JSON Schema of the arguments, nil if there is none.
 	Schema []byte `json:"schema,omitempty"`
+	// Assumed: no request offered it, and nothing is known of its schema, so that no
+	// rule is stale for it.
+	Assumed bool `json:"-"`
 }
 
 // SchemaHash identifies the schema that a decision was made against: the hexadecimal

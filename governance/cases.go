@@ -235,7 +235,7 @@ func (r *reader) offered(n *yaml.Node) map[string]Tool {
 	tools := map[string]Tool{}
 	if n.Kind != yaml.MappingNode {
 		for _, name := range r.texts(n) {
-			tools[name] = Tool{Type: "function", Name: name}
+			tools[name] = Tool{Type: "function", Name: name, Assumed: true}
 		}
 		return tools
 	}
@@ -255,6 +255,7 @@ func (r *reader) offered(n *yaml.Node) map[string]Tool {
 				}
 			}
 		}
+		t.Assumed = len(t.Schema) == 0
 		tools[e.key] = t
 	}
 	return tools

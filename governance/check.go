@@ -203,7 +203,7 @@ func (u *Unasked) find(b *Bundle, analyzer Analyzer, tools []Tool) {
 	if analyzer == nil || strings.HasPrefix(u.Tool, HostedPrefix) {
 		return
 	}
-	tool := Tool{Type: "function", Name: strings.NewReplacer("*", "x", "?", "x").Replace(u.Tool)}
+	tool := Tool{Type: "function", Assumed: true, Name: strings.NewReplacer("*", "x", "?", "x").Replace(u.Tool)}
 	if i := slices.IndexFunc(tools, func(t Tool) bool { return matchTool(u.Tool, t.Name) }); i >= 0 {
 		tool = tools[i]
 	}

@@ -189,12 +189,12 @@ func toolsOf(readings []GridRule, known []Tool) []Tool {
 				}
 			}
 			if !matched {
-				add(Tool{Type: "function", Name: strings.NewReplacer("*", "x", "?", "x").Replace(pattern)})
+				add(Tool{Type: "function", Assumed: true, Name: strings.NewReplacer("*", "x", "?", "x").Replace(pattern)})
 			}
 		}
 	}
 	if len(tools) == 0 {
-		add(Tool{Type: "function", Name: "any_tool"})
+		add(Tool{Type: "function", Name: "any_tool", Assumed: true})
 	}
 	return tools
 }

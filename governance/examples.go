@@ -74,7 +74,7 @@ func (b *Bundle) runExamples(r *compiledRule) []error {
 // Thursday noon where it names no time, and one offered tool without a schema.
 func (e Example) facts(p *Policy) Facts {
 	facts := Facts{Workspace: "example", Domain: p.Domain, Conversation: "example", Turns: max(1, len(e.Messages)), UserTexts: e.Messages,
-		Requester: Requester{ID: "example"}, Tools: map[string]Tool{e.Call.Name: {Type: "function", Name: e.Call.Name}}, Now: exampleTime}
+		Requester: Requester{ID: "example"}, Tools: map[string]Tool{e.Call.Name: {Type: "function", Name: e.Call.Name, Assumed: true}}, Now: exampleTime}
 	if e.Requester != nil {
 		facts.Requester = *e.Requester
 	}

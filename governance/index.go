@@ -144,7 +144,7 @@ func (b *Bundle) plan(name string, tool Tool) *plan {
 	b.plans.mu.RLock()
 	p := b.plans.held[key]
 	b.plans.mu.RUnlock()
-	if p != nil && p.tool.Description == tool.Description && bytes.Equal(p.tool.Schema, tool.Schema) {
+	if p != nil && p.tool.Description == tool.Description && p.tool.Assumed == tool.Assumed && bytes.Equal(p.tool.Schema, tool.Schema) {
 		return p
 	}
 	tool.Schema = bytes.Clone(tool.Schema)
@@ -166,7 +166,7 @@ func (b *Bundle) makePlan(name string, tool Tool) *plan {
 	for _, i := range all {
 		r := planRule{compiledRule: b.rules[i], names: named[i]}
 		schema := tool.Schema
-		if confirmed, ok := r.policy.Schemas[name]; ok && confirmed != p.schemaHash {
+		if confirmed, ok := r.policy.Schemas[name]; ok && confirmed != p.schemaHash && !tool.Assumed {
 			// As it was written: types that it was never confirmed for do not count.
 			r.stale, schema = true, nil
 			p.stale = p.stale || r.mode() == Enforce

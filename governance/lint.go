@@ -194,7 +194,7 @@ func (l *linter) toolsToTry() []Tool {
 	add := func(name string) {
 		if !named[name] {
 			named[name] = true
-			tools = append(tools, Tool{Type: "function", Name: name})
+			tools = append(tools, Tool{Type: "function", Name: name, Assumed: true})
 		}
 	}
 	everything := false

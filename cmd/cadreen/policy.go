@@ -163,7 +163,7 @@ func (c policyExplainCommand) Run(p program) error {
 		Domain:    c.Domain,
 		Turns:     len(c.UserText),
 		Requester: governance.Requester{ID: "explain", KeyID: "explain", Roles: c.Role},
-		Tools:     map[string]governance.Tool{c.Tool: {Type: "function", Name: c.Tool}},
+		Tools:     map[string]governance.Tool{c.Tool: {Type: "function", Name: c.Tool, Assumed: true}},
 		UserTexts: c.UserText,
 		Now:       time.Now(),
 	}

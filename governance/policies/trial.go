@@ -38,7 +38,7 @@ func (t Trial) facts(workspace string, tools []governance.Tool, now time.Time) g
 		f.Tools[tool.Name] = tool
 	}
 	if _, ok := f.Tools[t.Tool]; !ok {
-		f.Tools[t.Tool] = governance.Tool{Type: "function", Name: t.Tool}
+		f.Tools[t.Tool] = governance.Tool{Type: "function", Name: t.Tool, Assumed: true}
 	}
 	if !t.Now.IsZero() {
 		f.Now = t.Now

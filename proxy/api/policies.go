@@ -64,13 +64,13 @@ func (s *Policies) List(w http.ResponseWriter, r *http.Request, c Author) error 
 	if status == policies.Draft || status == policies.Retired {
 		files = nil
 	}
-	files = files[min(page.Offset, len(files)):]
-	files = files[:min(page.Limit, len(files))]
-	changed, err := s.Registry.StaleFiles(r.Context(), c.Workspace, files)
+	onPage := files[min(page.Offset, len(files)):]
+	onPage = onPage[:min(page.Limit, len(onPage))]
+	changed, err := s.Registry.StaleFiles(r.Context(), c.Workspace, onPage)
 	if err != nil {
 		return err
 	}
-	for i, p := range files {
+	for i, p := range onPage {
 		list = append(list, fileView(p, changed[i]))
 	}
 	shown := len(list)

@@ -163,7 +163,7 @@ func (p *Preconditions) facts(ctx context.Context, c Caller, a *action, tool str
 		f.Tools[t.Name] = t
 	}
 	if _, known = f.Tools[tool]; !known {
-		f.Tools[tool] = governance.Tool{Type: "function", Name: tool}
+		f.Tools[tool] = governance.Tool{Type: "function", Name: tool, Assumed: true}
 	}
 	lacks = governance.Unsupplied{Arguments: a.Parameters == nil, Words: a.Messages == nil, Conversation: a.Chat == "", Ledger: true}
 	if a.Messages != nil {
