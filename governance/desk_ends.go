@@ -164,6 +164,12 @@ const sweepPage = 100
 // Sweep expires every overdue hold of every workspace now. A workspace where
 // that fails does not keep the others waiting.
 func (d *Desk) Sweep(ctx context.Context) error {
+	return d.everywhere(ctx, func(workspace string, now time.Time) error { return d.sweep(ctx, workspace, now) })
+}
+
+// everywhere does something in every workspace, at one time of the engine's clock.
+// Where it fails the others have their turn all the same.
+func (d *Desk) everywhere(ctx context.Context, do func(workspace string, now time.Time) error) error {
 	now, err := d.engine.Now(ctx)
 	if err != nil {
 		return storeFault(err)
@@ -174,7 +180,7 @@ func (d *Desk) Sweep(ctx context.Context) error {
 	}
 	var errs []error
 	for _, ws := range workspaces {
-		errs = append(errs, d.sweep(ctx, ws, now))
+		errs = append(errs, do(ws, now))
 	}
 	return errors.Join(errs...)
 }

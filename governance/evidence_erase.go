@@ -103,19 +103,10 @@ func (d *Desk) eraseHold(ctx context.Context, h *Hold, version int64) ([]store.O
 // evidence, the bytes of holds that ended, and released calls that rules could ask
 // for. The records stay.
 func (d *Desk) Retain(ctx context.Context) error {
-	now, err := d.engine.Now(ctx)
-	if err != nil {
-		return storeFault(err)
-	}
-	workspaces, err := d.engine.Workspaces(ctx)
-	if err != nil {
-		return storeFault(err)
-	}
-	var errs []error
-	for _, ws := range workspaces {
-		errs = append(errs, d.retainEvidence(ctx, ws, now.Add(-d.o.Retention)), d.retainCalls(ctx, ws, now.Add(-d.o.Retention)))
-	}
-	return errors.Join(errs...)
+	return d.everywhere(ctx, func(workspace string, now time.Time) error {
+		before := now.Add(-d.o.Retention)
+		return errors.Join(d.retainEvidence(ctx, workspace, before), d.retainCalls(ctx, workspace, before))
+	})
 }
 
 func (d *Desk) retainEvidence(ctx context.Context, workspace string, before time.Time) error {

@@ -29,21 +29,12 @@ func numbered(model *scripted.Server) {
 func (p *proxyUnderTest) releasesOf() map[string]int {
 	p.t.Helper()
 	list := map[string]int{}
-	for after := int64(0); ; {
-		entries, err := p.main.engine.Read(p.t.Context(), "shop", governance.RecordLog, after, 1000)
-		require.NoError(p.t, err)
-		if len(entries) == 0 {
-			return list
-		}
-		for _, e := range entries {
-			after = e.Seq
-			var r governance.Record
-			require.NoError(p.t, json.Unmarshal(e.Value, &r))
-			if r.Event == governance.EventRelease && r.CallID != "" {
-				list[r.CallID]++
-			}
+	for _, r := range p.records() {
+		if r.Event == governance.EventRelease && r.CallID != "" {
+			list[r.CallID]++
 		}
 	}
+	return list
 }
 
 // Two yeses to each question, at the same time, one to each of two replicas: one release record each, and never more

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -106,13 +105,11 @@ var examples = map[string]func(t *testing.T, x *examined){
 		x.keep(t, "POST", "/assess", keyAnn, `{"task":"Launch a rocket","domain":"space"}`)
 		x.model.Next(turnOf(false, "Hello"))
 		x.exchange(t, "POST", "/v1/chat/completions", keyAnn, strings.TrimSuffix(hello, "}")+`,"tools":[{"type":"function","function":{"name":"ship_parcel"}}]}`)
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // it is noted behind the answer
+		awaitTrue(t, "the tool is seen, which is noted behind the answer", func() bool {
 			x.keep(t, "POST", "/assess", keyAnn, `{"task":"Ship the parcel"}`)
-			if all := x.answers["POST /api/v1/cadreen/assess"]; strings.Contains(all[len(all)-1], "ship_parcel") {
-				break
-			}
-			require.True(t, time.Now().Before(deadline))
-		}
+			all := x.answers["POST /api/v1/cadreen/assess"]
+			return strings.Contains(all[len(all)-1], "ship_parcel")
+		})
 	},
 	"POST /api/v1/cadreen/setup": func(t *testing.T, x *examined) {
 		x.keep(t, "POST", "/setup", keyOpal, `{"connections":[{"capability":"stripe"}],"credentials":[{"provider":"stripe","name":"n","key_data":{}}],"memory":[{"type":"note"}],"policies":[`+strings.Replace(draftPolicy, "Limits", "More limits", 1)+`]}`)

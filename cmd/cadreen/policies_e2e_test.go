@@ -174,14 +174,12 @@ func TestAPolicyFromASentenceToARuleThatBites(t *testing.T) {
 // awaitTool waits until a tool of the workspace shop was noted.
 func (p *proxyUnderTest) awaitTool(t *testing.T, name string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	awaitTrue(t, "the tool is seen", func() bool {
 		hashes, err := p.main.seen.SchemaHashes(context.Background(), "shop")
 		require.NoError(t, err)
-		if _, ok := hashes[name]; ok {
-			return
-		}
-		require.True(t, time.Now().Before(deadline))
-	}
+		_, ok := hashes[name]
+		return ok
+	})
 }
 
 // Every route, with keys that may not and keys of another workspace.
@@ -359,14 +357,14 @@ func TestAConfirmedPolicyIsEnforcedByEveryProgram(t *testing.T) {
 	r := a.post(`{"model":"m","messages":[{"role":"user","content":"Refund order 456 for $750"}],"tools":[` + changed + `]}`)
 	require.Contains(t, r.body, `"gate":"escalate"`)
 	require.True(t, a.records()[len(a.records())-1].Fired[0].Stale)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	awaitTrue(t, "the policy is stale", func() bool {
 		_, got := b.ask(t, "GET", "/policies/"+id, keyAva, "")
 		if got["stale"] == true {
 			require.Equal(t, []any{"process_refund"}, got["stale_tools"])
-			break
+			return true
 		}
-		require.True(t, time.Now().Before(deadline))
-	}
+		return false
+	})
 	// Compiled again it is a new version for the new schema.
 	_, again := a.ask(t, "POST", "/policies/"+id+"/compile", keyAva, "")
 	require.Equal(t, 2.0, again["version"])
@@ -387,14 +385,11 @@ func TestDoctorNamesStalePolicies(t *testing.T) {
 	before, err := p.main.seen.SchemaHashes(t.Context(), "shop")
 	require.NoError(t, err)
 	p.post(`{"model":"m","messages":[{"role":"user","content":"hello"}],"tools":[` + strings.Replace(refundTool, "order_id", "order", 1) + `]}`)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	awaitTrue(t, "the other schema is seen", func() bool {
 		now, err := p.main.seen.SchemaHashes(t.Context(), "shop")
 		require.NoError(t, err)
-		if now["process_refund"] != before["process_refund"] {
-			break
-		}
-		require.True(t, time.Now().Before(deadline))
-	}
+		return now["process_refund"] != before["process_refund"]
+	})
 	require.NoError(t, p.main.Close())
 	var said bytes.Buffer
 	code := program{Args: []string{"doctor", "--config", config}, Stdout: &said, Stderr: &said}.run(t.Context())

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,14 +29,11 @@ func (p *proxyUnderTest) seeTools(t *testing.T, model *scripted.Server) {
 	t.Helper()
 	model.Next(turnOf(false, "Hello"))
 	p.post(newChat("hi").body())
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	awaitTrue(t, "the tools are seen", func() bool {
 		tools, err := p.main.seen.Tools(t.Context(), "shop")
 		require.NoError(t, err)
-		if len(tools) == 2 {
-			return
-		}
-		require.True(t, time.Now().Before(deadline), "the tools are not seen")
-	}
+		return len(tools) == 2
+	})
 }
 
 const lookUpFirst = `

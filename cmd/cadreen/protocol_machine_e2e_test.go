@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -414,22 +413,13 @@ func (p *protocol) say(yes bool) {
 // check compares the log with the model: what was released was asked and said yes to, and everything ended once.
 func (p *protocol) check() {
 	ends, released, want := map[string]int{}, 0, 0
-	for after := p.logged; ; {
-		entries, err := p.log().Read(p.Context(), "shop", governance.RecordLog, after, 0)
-		require.NoError(p, err)
-		if len(entries) == 0 {
-			break
+	records, _ := recordsIn(p.Context(), p, p.log(), p.logged)
+	for _, r := range records {
+		if r.Hold != "" && r.CallID == "" && r.State != governance.StateHeld {
+			ends[r.Hold]++
 		}
-		for _, e := range entries {
-			after = e.Seq
-			var r governance.Record
-			require.NoError(p, json.Unmarshal(e.Value, &r))
-			if r.Hold != "" && r.CallID == "" && r.State != governance.StateHeld {
-				ends[r.Hold]++
-			}
-			if r.CallID != "" && r.Event == governance.EventRelease {
-				released++
-			}
+		if r.CallID != "" && r.Event == governance.EventRelease {
+			released++
 		}
 	}
 	for hold, n := range ends {
@@ -450,19 +440,13 @@ func runProtocol(t *testing.T, model *scripted.Server, now *clock, proxy *proxyU
 	for _, name := range slices.Sorted(maps.Keys(protocolSteps)) {
 		names = append(names, slices.Repeat([]string{name}, max(1, weights[name]))...)
 	}
-	run := 0
+	run, logged := 0, int64(0)
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		p := &protocol{T: rt, run: run, proxy: proxy, model: model, clock: now, log: log}
 		p.crash = func() *proxyUnderTest { proxy = restart(); return proxy }
-		for after := int64(0); ; p.logged = after {
-			entries, err := log().Read(rt.Context(), "shop", governance.RecordLog, after, 100_000)
-			require.NoError(rt, err)
-			if len(entries) == 0 {
-				break
-			}
-			after = entries[len(entries)-1].Seq
-		}
+		_, p.logged = recordsIn(rt.Context(), rt, log(), logged)
+		logged = p.logged
 		for i, id := range []string{"", "", "body", "header"} {
 			p.chats = append(p.chats, &chatUI{n: 100*run + i, key: keyAnn, id: id, stream: rapid.Bool().Draw(rt, "stream")})
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -10,23 +11,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"cadreen/governance"
+	"cadreen/store"
 )
 
 // records are the decision records of the workspace of the tests' keys.
 func (p *proxyUnderTest) records() []governance.Record {
 	p.t.Helper()
-	var all []governance.Record
-	for after := int64(0); ; {
-		entries, err := p.main.engine.Read(p.t.Context(), "shop", governance.RecordLog, after, 0)
-		require.NoError(p.t, err)
+	all, _ := recordsIn(p.t.Context(), p.t, p.main.engine, 0)
+	return all
+}
+
+// recordsIn reads that workspace's records behind a number from a store, and the
+// number of the last.
+func recordsIn(ctx context.Context, t tester, engine store.Engine, after int64) (all []governance.Record, last int64) {
+	t.Helper()
+	for last = after; ; {
+		entries, err := engine.Read(ctx, "shop", governance.RecordLog, last, 1000)
+		require.NoError(t, err)
 		if len(entries) == 0 {
-			return all
+			return all, last
 		}
 		for _, e := range entries {
 			var r governance.Record
-			require.NoError(p.t, json.Unmarshal(e.Value, &r))
+			require.NoError(t, json.Unmarshal(e.Value, &r))
 			all = append(all, r)
-			after = e.Seq
+			last = e.Seq
 		}
 	}
 }

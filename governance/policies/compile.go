@@ -209,7 +209,7 @@ func (c *compilation) fits() {
 		}
 		for _, t := range c.tools {
 			named := slices.Contains(r.Tools, t.Name)
-			if !named && !slices.ContainsFunc(r.Tools, func(p string) bool { return strings.Trim(p, "*") != "" && governance.MatchTool(p, t.Name) }) {
+			if !named && !governance.NamesTool(r.Tools, t.Name) {
 				continue
 			}
 			for _, e := range expressions {

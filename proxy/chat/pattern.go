@@ -99,7 +99,7 @@ func (p *pattern) match(raw []byte, found [][]byte) ([][]byte, bool) {
 	return found, len(p.slots) > 0 && bytes.Equal(raw[at:], p.inAt[len(p.slots)].Of(p.in))
 }
 
-// known takes a frame that is like an earlier one. false: it has to be read.
+// knownFrame takes a frame that is like an earlier one. false: it has to be read.
 func (s *stream) knownFrame(f sse.Frame) (taken bool, err error) {
 	if !f.Complete {
 		return false, nil
