@@ -16,6 +16,7 @@ func (c serveCommand) Run(ctx context.Context, p program) error {
 	if err != nil {
 		return err
 	}
+	keepHeapFloor()
 	m := &Main{Config: cfg, Stdout: p.Stdout, Stderr: p.Stderr}
 	if c.Verbose {
 		m.LogLevel = slog.LevelDebug
