@@ -87,7 +87,8 @@ func writerDSN(path string) string {
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
 		// A WAL that grew once is cut back at the next checkpoint.
-		"_pragma": {"journal_size_limit(67108864)"},
+		// What SQLite keeps to undo half a statement is small and needs no file.
+		"_pragma": {"journal_size_limit(67108864)", "temp_store(memory)"},
 	})
 }
 

@@ -181,6 +181,60 @@ func TestAConflictDoesNotUndoItsNeighboursInTheBatch(t *testing.T) {
 	require.Less(t, commits, int64(4))
 }
 
+func TestACommitThatCannotBeWrittenLeavesNothingAndItsNeighboursHappen(t *testing.T) {
+	for _, way := range []string{"ABORT", "FAIL", "ROLLBACK"} {
+		t.Run(way, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "cadreen.db")
+			e := open(t, path)
+			refuse(t, path, way)
+			release := lock(t, path)
+			var jobs []*job
+			for i, kind := range []string{"good", "poison", "good", "poison", "good", "good"} {
+				// The document that is refused comes in the middle of what is written.
+				j := &job{workspace: "w", done: make(chan error, 1), ops: []store.Op{
+					store.Append{Log: "l", Value: []byte(kind)},
+					store.Put{Doc: store.Doc{Kind: "thing", ID: fmt.Sprint(i / 5), Index: []store.Index{{Name: "by", Score: int64(i)}}}},
+					store.Put{Doc: store.Doc{Kind: kind, ID: fmt.Sprint(i)}, Create: true},
+					store.Append{Log: "l", Value: []byte(kind)}}}
+				jobs = append(jobs, j)
+				e.writer.jobs <- j
+			}
+			release()
+			var got []bool
+			for _, j := range jobs {
+				err := <-j.done
+				if err != nil {
+					require.ErrorIs(t, err, store.ErrUnavailable)
+				}
+				got = append(got, err == nil)
+			}
+			require.Equal(t, []bool{true, false, true, false, true, true}, got)
+			lines, err := e.Read(t.Context(), "w", "l", 0, 0)
+			require.NoError(t, err)
+			require.Len(t, lines, 8)
+			for _, line := range lines {
+				require.Equal(t, "good", string(line.Value))
+			}
+			doc, err := e.Get(t.Context(), "w", "thing", "0")
+			require.NoError(t, err)
+			require.Equal(t, int64(3), doc.Version)
+			docs, err := e.List(t.Context(), "w", "thing", store.Query{Index: "by"})
+			require.NoError(t, err)
+			require.Len(t, docs, 2)
+			require.NoError(t, e.Commit(t.Context(), "w", store.Append{Log: "l"}))
+		})
+	}
+}
+
+// refuse makes SQLite refuse documents of the kind poison.
+func refuse(t *testing.T, path, way string) {
+	db, err := sql.Open("sqlite", writerDSN(path))
+	require.NoError(t, err)
+	_, err = db.Exec(`CREATE TRIGGER refused AFTER INSERT ON docs WHEN NEW.kind = 'poison' BEGIN SELECT RAISE(` + way + `, 'refused'); END`)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+}
+
 func TestAnEndedContextLeavesTheQueueAndNothingHappens(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cadreen.db")
 	e := open(t, path)

@@ -12,17 +12,19 @@ import (
 	"cadreen/store"
 )
 
-// steps are the writer's prepared statements on its one connection.
+// steps are the writer's prepared statements on its one connection. OR FAIL saves
+// SQLite keeping what it would take to undo half a statement: one that fails ends
+// its transaction.
 type steps struct {
 	conn *sql.Conn
 	all  []*sql.Stmt
 
-	begin, commit, savepoint, undo, release *sql.Stmt
-	probe, touched                          *sql.Stmt
-	find, insert, update, remove, purge     *sql.Stmt
-	unplace                                 *sql.Stmt
-	place                                   [mostPlaces]*sql.Stmt // of so many positions and one
-	last, add, trim                         *sql.Stmt
+	begin, commit                       *sql.Stmt
+	probe, touched                      *sql.Stmt
+	find, insert, update, remove, purge *sql.Stmt
+	unplace                             *sql.Stmt
+	place                               [mostPlaces]*sql.Stmt // of so many positions and one
+	last, add, trim                     *sql.Stmt
 }
 
 // planned is one op with what the check found about its document. One that has
@@ -47,11 +49,8 @@ func prepare(db *sql.DB) (*steps, error) {
 	}{
 		{&s.begin, `BEGIN IMMEDIATE`},
 		{&s.commit, `COMMIT`},
-		{&s.savepoint, `SAVEPOINT one`},
-		{&s.undo, `ROLLBACK TO one`},
-		{&s.release, `RELEASE one`},
 		{&s.probe, `INSERT INTO probe (n, at) VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at`},
-		{&s.touched, `INSERT INTO workspaces (name, commits) VALUES (?, 1) ON CONFLICT DO UPDATE SET commits = commits + 1 RETURNING commits`},
+		{&s.touched, `INSERT OR FAIL INTO workspaces (name, commits) VALUES (?, 1) ON CONFLICT DO UPDATE SET commits = commits + 1 RETURNING commits`},
 		{&s.find, `SELECT n, iif(expires = 0 OR expires > ?, version, 0), positions FROM docs WHERE workspace = ? AND kind = ? AND id = ?`},
 		{&s.insert, `INSERT INTO docs (workspace, kind, id, version, positions, value, expires) VALUES (?, ?, ?, 1, ?, ?, ?)`},
 		{&s.update, `UPDATE docs SET version = ?, positions = ?, value = ?, expires = ? WHERE n = ?`},
@@ -68,7 +67,7 @@ func prepare(db *sql.DB) (*steps, error) {
 		}
 		s.all = append(s.all, *p.stmt)
 	}
-	text := `INSERT INTO positions (workspace, kind, id, doc, name, key, score) VALUES (?1, ?2, ?3, ?4, ?, ?, ?)`
+	text := `INSERT OR FAIL INTO positions (workspace, kind, id, doc, name, key, score) VALUES (?1, ?2, ?3, ?4, ?, ?, ?)`
 	for i := range s.place {
 		if s.place[i], err = conn.PrepareContext(ctx, text); err != nil {
 			s.close()

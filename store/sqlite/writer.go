@@ -130,12 +130,18 @@ func (w *writer) run() {
 // transact answers every job only after the transaction is durable: a conflict
 // that was found against a state that then failed to commit is no conflict.
 func (w *writer) transact(jobs []*job) {
-	err := w.try(jobs)
+	spoiled, err := w.try(jobs)
 	if err != nil {
 		w.reset()
 	}
+	if spoiled && len(jobs) > 1 {
+		for i := range jobs {
+			w.transact(jobs[i : i+1])
+		}
+		return
+	}
 	for _, j := range jobs {
-		if !j.state.CompareAndSwap(waiting, taken) && j.state.Load() == abandoned {
+		if !j.take() {
 			continue
 		}
 		if err != nil {
@@ -145,42 +151,50 @@ func (w *writer) transact(jobs []*job) {
 	}
 }
 
+// take makes a job the writer's, unless its caller has abandoned it.
+func (j *job) take() bool {
+	return j.state.CompareAndSwap(waiting, taken) || j.state.Load() == taken
+}
+
 // try runs one transaction. An error means that nothing of it may be assumed.
-func (w *writer) try(jobs []*job) (err error) {
+// There is no savepoint for each job, because it would cost a copy of every page
+// that the job writes to: one that cannot be written spoils the transaction,
+// nothing of which has happened then, and each is tried by itself.
+func (w *writer) try(jobs []*job) (spoiled bool, err error) {
 	if w.steps == nil {
 		if w.steps, err = prepare(w.db); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := w.steps.exec(w.steps.begin); err != nil {
-		return err
+		return false, err
 	}
 	w.touched = w.touched[:0]
 	for _, j := range jobs {
-		if !j.state.CompareAndSwap(waiting, taken) {
+		if !j.take() {
 			continue
 		}
 		if err := w.apply(j); err != nil {
-			return err
+			return true, err
 		}
 	}
 	commits := make([]int64, len(w.touched))
 	for i, workspace := range w.touched {
 		if commits[i], err = w.steps.touch(workspace); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := w.steps.exec(w.steps.commit); err != nil {
-		return err
+		return false, err
 	}
 	for i, workspace := range w.touched {
 		w.signal(workspace, commits[i])
 	}
-	return nil
+	return false, nil
 }
 
-// apply does one job inside the transaction and notes its outcome in the job.
-// It answers an error only when the whole transaction is lost.
+// apply does one job inside the transaction and notes a conflict in the job. After
+// an error the transaction must be given up: the job may be half done.
 func (w *writer) apply(j *job) error {
 	s := w.steps
 	if j.probe {
@@ -195,18 +209,12 @@ func (w *writer) apply(j *job) error {
 	if err != nil {
 		return err
 	}
-	if err := s.exec(s.savepoint); err != nil {
+	j.err = nil // of a transaction that was spoiled
+	if err := s.write(j.workspace, plan, now); err != nil {
 		return err
 	}
-	if err := s.write(j.workspace, plan, now); err != nil {
-		j.err = unavailable("commit", err)
-		if err := s.exec(s.undo); err != nil {
-			return err
-		}
-		return s.exec(s.release)
-	}
 	w.touch(j.workspace)
-	return s.exec(s.release)
+	return nil
 }
 
 func (w *writer) touch(workspace string) {
