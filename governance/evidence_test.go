@@ -85,7 +85,9 @@ func TestARecordedDecisionIsMadeAgain(t *testing.T) {
 		now := bundleOf(t, fmt.Sprintf(refundPolicy, 100))
 		d := governance.NewDesk(engine, now, governance.DeskOptions{})
 		propose(t, d, "cad_1", governance.Facts{UserTexts: []string{"refund it"}}, false, "refund", `{\"amount\":100}`, "refund", `{\"amount\":150.0}`)
+		c.add(time.Second) // the list below goes by time
 		propose(t, d, "cad_2", governance.Facts{}, false, "refund", `{\"amount\":9007199254740993}`)
+		c.add(time.Second)
 		propose(t, d, "cad_3", governance.Facts{}, false, "refund", `{\"amount\":`)
 		list, err := d.Evidence(t.Context(), "w", "cad_1")
 		require.NoError(t, err)

@@ -150,6 +150,9 @@ func (l *Live) reload(path string, seen *fileDigest, onReload func(error)) {
 	if err == nil {
 		bundle, err = NewBundle(policies, current.opts)
 	}
+	if after, _ := contentDigest(path); after != sum {
+		seen.known = false // it changed while it was read: what was read is not what the digest says
+	}
 	if err != nil {
 		seen.failed = true
 		onReload(err)

@@ -2,6 +2,7 @@ package governance_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,6 +230,33 @@ func TestASingleFileIsWatchedThroughRenames(t *testing.T) {
 	require.ErrorContains(t, next(), "cannot be read")
 	require.NoError(t, os.WriteFile(file, []byte(watchedStrict), 0o600))
 	require.NoError(t, next())
+}
+
+// Files that change while they are read are read again: in the end the policies
+// are those of the files, also where the last change takes the one before back.
+func TestFilesThatChangeWhileTheyAreRead(t *testing.T) {
+	for i := range 20 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "zz.yaml") // read last
+			require.NoError(t, os.WriteFile(file, []byte(watchedGood), 0o600))
+			for n := range 100 { // so that reading takes a while
+				name := fmt.Sprintf("other%d", n)
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(strings.Replace(watchedGood, "name: p", "name: "+name, 1)), 0o600))
+			}
+			live, next := watched(t, dir)
+			first := live.Bundle().Version()
+			for range 10 * i { // each begins at another moment of the first reading
+				_, _ = os.ReadFile(file)
+			}
+			replace(t, file, watchedStrict)
+			require.NoError(t, next())
+			replace(t, file, watchedGood)
+			require.NoError(t, next())
+			require.Equal(t, first, live.Bundle().Version())
+		})
+	}
 }
 
 // A ConfigMap is a folder of links through ..data, which is swapped by a rename.
