@@ -31,6 +31,7 @@ type contestant struct {
 	process   *process // nil for the model itself and for peers, whose costs are not known
 	beside    *process // its store, nil for most
 	additions bool     // it adds Cadreen's documented fields
+	pprof     string   // address that gives profiles, "" if none does
 }
 
 func (c *contestant) stop() {
@@ -117,9 +118,17 @@ func (f *field) baseline(kind string) func(context.Context, string) (*contestant
 		if err != nil {
 			return nil, err
 		}
+		profiles, err := freeAddress()
+		if err != nil {
+			return nil, err
+		}
 		p, err := startProcess(ctx, folder, kind, address, filepath.Join(f.bin, "rawecho"),
-			"-kind", kind, "-listen", address, "-upstream", "http://"+f.model, "-pool", strconv.Itoa(f.pool))
-		return &contestant{base: "http://" + address + "/v1", process: p}, err
+			"-kind", kind, "-listen", address, "-upstream", "http://"+f.model, "-pool", strconv.Itoa(f.pool), "-pprof", profiles)
+		c := &contestant{base: "http://" + address + "/v1", process: p}
+		if kind == "echo" {
+			c.pprof = profiles
+		}
+		return c, err
 	}
 }
 
@@ -152,7 +161,10 @@ func (f *field) cadreen(redis string) func(context.Context, string) (*contestant
 			err = os.WriteFile(filepath.Join(folder, "policy.yaml"), []byte(hundredRules()), 0o600)
 		}
 		if err == nil {
-			c.process, err = startProcess(ctx, folder, "cadreen", address, filepath.Join(f.bin, "cadreen"), "serve", "--config", filepath.Join(folder, "cadreen.yaml"))
+			c.pprof, err = freeAddress()
+		}
+		if err == nil {
+			c.process, err = startProcess(ctx, folder, "cadreen", address, filepath.Join(f.bin, "cadreen"), "serve", "--config", filepath.Join(folder, "cadreen.yaml"), "--pprof", c.pprof)
 		}
 		if err != nil {
 			c.stop()

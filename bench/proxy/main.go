@@ -32,6 +32,7 @@ type plan struct {
 	rest      time.Duration
 	scenarios string
 	docs      string
+	profiles  string
 	field     field
 }
 
@@ -45,6 +46,7 @@ func main() {
 	slow := flag.String("streams", "1000,5000", "how many slow streams are open at once, step by step; 0 leaves them out")
 	flag.StringVar(&p.scenarios, "scenarios", "", "comma separated names of scenarios, such as json-c64,stream,held; empty: all; none: none")
 	flag.StringVar(&p.docs, "docs", "", "folder whose benchmarks.md the tables are written into, and bench-proxy.svg")
+	flag.StringVar(&p.profiles, "profiles", "", "folder that the CPU profiles are kept in, which the last tables are made from")
 	flag.Func("peer", "name=baseurl of another proxy on this machine, in front of a model of its own that answers alike; may be repeated", func(text string) error {
 		one, err := parsePeer(text)
 		p.field.peers = append(p.field.peers, one)
@@ -258,7 +260,10 @@ func (p *plan) measure(ctx context.Context, folder string, list []scenario, with
 			}
 		}
 	}
-	return p.complete(ctx, list, contestants, references, report)
+	if err := p.complete(ctx, list, contestants, references, report); err != nil {
+		return err
+	}
+	return p.watch(ctx, list, contestants, references, report)
 }
 
 // wholeCount is how many streams Cadreen must have carried before it is said that none was cut.

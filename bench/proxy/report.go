@@ -20,6 +20,7 @@ type report struct {
 	more      []round // streams of Cadreen beyond the rounds, for the count of whole ones
 	held      heldFigures
 	idle      []idle
+	watched   []watched
 	began     time.Time
 	took      time.Duration
 	loads     [2]string // load average at the beginning and at the end
@@ -65,6 +66,9 @@ func (r *report) notes() []string {
 		"Figures are the median of the rounds, with the least and the most in brackets; quotients and differences are made within a round. " +
 			"CPU is that of the proxy's processes, of a store in a process of its own after a plus sign. Load, model and proxies share the cores. Every body was compared with the one the model gives directly, without the additions that are documented.",
 		"Cadreen runs with 100 rules, its default settings, traces and audit on, and a durable store. " + baseline + " is the committed baseline: bench/proxy/rawecho.",
+	}
+	if len(r.watched) > 0 {
+		list = append(list, fmt.Sprintf("The last tables are from profiles of %s each, taken after the rounds: what was measured, divided as the profile says. A moment counts for the innermost function that somebody owns, the kernel's work for who asked for it; allocating and collecting is counted apart.", profileTime))
 	}
 	for _, why := range r.plan.field.absent {
 		list = append(list, "Passed over: "+why+".")
@@ -240,7 +244,13 @@ func (r *report) tables() []table {
 	if len(r.idle) > 0 {
 		list = append(list, r.idleTable())
 	}
-	return append(list, r.goals())
+	list = append(list, r.goals())
+	for _, s := range r.scenarios {
+		if t := r.profileTable(s); len(t[0]) > 1 {
+			list = append(list, t)
+		}
+	}
+	return list
 }
 
 func (r *report) print(to io.Writer) {

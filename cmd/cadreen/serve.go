@@ -7,7 +7,8 @@ import (
 
 type serveCommand struct {
 	configFlag
-	Verbose bool `help:"Log every request."`
+	Verbose bool   `help:"Log every request."`
+	Pprof   string `help:"Serve profiles of the Go runtime under /debug/pprof/ at this loopback address." placeholder:"HOST:PORT"`
 }
 
 // Run serves until ctx ends (SIGTERM, ctrl-C), and then finishes open turns.
@@ -15,6 +16,13 @@ func (c serveCommand) Run(ctx context.Context, p program) error {
 	cfg, err := c.load(p)
 	if err != nil {
 		return err
+	}
+	if c.Pprof != "" {
+		l, err := servePprof(c.Pprof)
+		if err != nil {
+			return usageError{err}
+		}
+		defer func() { _ = l.Close() }()
 	}
 	keepHeapFloor()
 	m := &Main{Config: cfg, Stdout: p.Stdout, Stderr: p.Stderr}

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	_ "net/http/pprof" // at -pprof only: what is measured does not go by the default mux
 	"net/url"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ func main() {
 	upstream := flag.String("upstream", "", "scheme and host of the upstream")
 	pool := flag.Int("pool", 64, "idle connections to the upstream that are kept")
 	kind := flag.String("kind", "echo", "echo, or reverse for httputil.ReverseProxy")
+	profiles := flag.String("pprof", "", "address that gives profiles of the Go runtime, none if empty")
 	flag.Parse()
 	target, err := url.Parse(*upstream)
 	if err != nil {
@@ -41,6 +43,9 @@ func main() {
 		handler = reverse(target, newTransport(*pool))
 	default:
 		log.Fatalf("-kind %s is neither echo nor reverse", *kind)
+	}
+	if *profiles != "" {
+		go func() { log.Print(http.ListenAndServe(*profiles, nil)) }()
 	}
 	server := &http.Server{Addr: *listen, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.ListenAndServe())
