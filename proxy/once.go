@@ -62,10 +62,11 @@ func person(route string, body []byte) string {
 		return ""
 	}
 	req, err := openai.ParseRequest(body)
-	switch {
-	case err != nil:
+	if err != nil {
 		return ""
-	case req.UserID != "":
+	}
+	defer req.Release()
+	if req.UserID != "" {
 		return req.UserID
 	}
 	return req.User

@@ -56,6 +56,7 @@ func (t *turn) replan(plan *governance.Plan, text string) []byte {
 	if err != nil {
 		return nil
 	}
+	defer next.Release()
 	last := next.Messages[len(next.Messages)-1].Span.End
 	t.replans++
 	t.body = openai.Splice(nil, t.body, openai.Edit{Span: openai.Span{Start: last, End: last}, With: more})

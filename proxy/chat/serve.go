@@ -35,6 +35,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	if err != nil {
 		return requestFault(err)
 	}
+	defer req.Release()
 	t := &turn{req: req, caller: c, key: r.Header.Get("Idempotency-Key")}
 	t.errorsHTTP = h.o.Settings.ErrorsHTTP
 	if v := r.Header.Get("X-Cadreen-Errors"); v != "" {

@@ -34,6 +34,9 @@ func (t transcript) Len() int            { return len(t.req.Messages) }
 func (t transcript) Role(i int) string   { return t.req.Messages[i].Role }
 func (t transcript) Text(i int) string   { return t.req.Messages[i].Text(t.req.Body) }
 func (t transcript) TextOnly(i int) bool { return t.req.Messages[i].TextOnly() }
+func (t transcript) MayHold(i int, word string) bool {
+	return t.req.Messages[i].MayHold(t.req.Body, word)
+}
 func (t transcript) CallIDs(i int) []string {
 	var ids []string
 	for _, c := range t.req.Messages[i].Calls {
@@ -119,7 +122,7 @@ func (t *turn) facts() governance.Facts {
 func (t *turn) tools() *tools.Catalogue {
 	c := new(tools.Catalogue)
 	for _, tool := range t.req.Tools {
-		g := governance.Tool{Type: tool.Type, Name: tool.Name, Schema: tool.Schema.Of(t.req.Body)}
+		g := governance.Tool{Type: tool.Type, Name: tool.NameIn(t.req.Body), Schema: tool.Schema.Of(t.req.Body)}
 		if tool.Description.Present() {
 			g.Description, _ = openai.Unquote(tool.Description.Of(t.req.Body))
 		}

@@ -55,11 +55,12 @@ func readRequest(body []byte) (*request, error) {
 		}
 	}
 	for _, tool := range chat.Tools {
+		name := tool.NameIn(body)
 		switch {
 		case tool.Legacy:
 			return nil, wrong("functions", "offer tools in `tools`")
-		case tool.Name == askTool, tool.Name == missingTool:
-			return nil, wrong("tools", "the name %q is kept for a tool of Cadreen's own", tool.Name)
+		case name == askTool, name == missingTool:
+			return nil, wrong("tools", "the name %q is kept for a tool of Cadreen's own", name)
 		}
 	}
 	var kept [][]byte

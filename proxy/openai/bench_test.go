@@ -103,6 +103,20 @@ func BenchmarkRequestScanAndSplice(b *testing.B) {
 		if out := r.Upstream("gpt-4.1"); len(out) >= len(body) {
 			b.Fatal(len(out))
 		}
+		r.Release()
+	}
+}
+
+func BenchmarkParseRequest(b *testing.B) {
+	body := bigRequest()
+	b.ReportAllocs()
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		r, err := ParseRequest(body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.Release()
 	}
 }
 

@@ -26,12 +26,10 @@ type Request struct {
 	ToolChoice           Choice // tool_choice, else legacy function_call
 	WebSearch            bool   // web_search_options is there
 
-	doc    document // only while it is read
-	object Span
-	top    []Member // all members
-	ours   []Member // conversation_id, memory, context, user_id
-	model  Member
-	heat   Member // temperature
+	doc   document
+	ours  []Span // the members conversation_id, memory, context and user_id
+	model Span   // the value of model
+	heat  Span   // the member temperature
 }
 
 // HasTools says that the request offers tools.
@@ -48,74 +46,79 @@ var relied = names{"messages", "tools", "functions", "tool_choice", "function_ca
 // not have the form it needs, or that a name differs from one that we rely on
 // only in case.
 func ParseRequest(body []byte) (*Request, error) {
-	room := rooms.Get().(*[]ending)
-	doc, err := scan(body, *room)
-	if err != nil {
-		return nil, err
-	}
-	r := &Request{Body: body, N: 1, doc: doc, object: doc.object(), top: make([]Member, 0, 16)}
-	err = r.read()
-	r.doc = document{}
-	if *room = doc.ends; cap(*room) <= maxRoom {
-		rooms.Put(room)
+	r := requests.Get().(*Request)
+	*r = Request{Body: body, N: 1, Messages: r.Messages[:0], Tools: r.Tools[:0], doc: r.doc, ours: r.ours[:0]}
+	var err error
+	if r.doc, err = scan(body, r.doc.nodes); err == nil {
+		err = r.read()
 	}
 	if err != nil {
+		r.Release()
 		return nil, err
 	}
 	return r, nil
 }
 
-// rooms are for the index of a request, which is needed only while it is read.
-var rooms = sync.Pool{New: func() any { return new([]ending) }}
+var requests = sync.Pool{New: func() any { return new(Request) }}
 
-const maxRoom = 1 << 16
+// Release gives the room that the request takes to the next one. It may be called once, when nobody holds the request
+// any more; its strings stay good.
+func (r *Request) Release() {
+	if cap(r.doc.nodes) > maxNodes {
+		return
+	}
+	r.Body, r.doc.b = nil, nil
+	requests.Put(r)
+}
+
+// maxNodes bounds the room that is kept.
+const maxNodes = 1 << 14
 
 func (r *Request) read() error {
 	body := r.Body
-	var messages, tools, functions, choice, legacyChoice Span
-	for o := r.doc.members(r.object); o.next(); {
-		r.top = append(r.top, o.Member)
+	var messages, tools, functions, choice, legacyChoice int32
+	for o := r.doc.inside(root); o.next(); {
 		raw := o.Value.Of(body)
-		name := plain(o.Key.Of(body))
+		name := o.name()
 		var err error
 		switch string(name) {
 		case "model":
-			r.model = o.Member
+			r.model = o.Value
 			r.Model, err = text(raw, "model")
 		case "stream":
 			r.Stream, err = boolean(raw, "stream")
 		case "n":
 			r.N, err = count(raw, "n")
 		case "stream_options":
-			err = r.streamOptions(o.Value)
+			err = r.streamOptions(o.node)
 		case "conversation_id":
-			r.ours = append(r.ours, o.Member)
+			r.ours = append(r.ours, o.member().Span())
 			r.ConversationID, err = text(raw, "conversation_id")
 		case "user_id":
-			r.ours = append(r.ours, o.Member)
+			r.ours = append(r.ours, o.member().Span())
 			r.UserID, err = text(raw, "user_id")
 		case "memory":
-			r.ours = append(r.ours, o.Member)
+			r.ours = append(r.ours, o.member().Span())
 			r.Memory, err = optional(raw, "memory")
 		case "context":
-			r.ours = append(r.ours, o.Member)
-			err = r.context(o.Value)
+			r.ours = append(r.ours, o.member().Span())
+			err = r.context(o.node)
 		case "user":
 			r.User, err = text(raw, "user")
 		case "temperature":
-			r.heat = o.Member
+			r.heat = o.member().Span()
 		case "metadata":
-			r.metadata(o.Value)
+			r.metadata(o.node)
 		case "messages":
-			messages = o.Value
+			messages = o.node
 		case "tools":
-			tools = o.Value
+			tools = o.node
 		case "functions":
-			functions = o.Value
+			functions = o.node
 		case "tool_choice":
-			choice = o.Value
+			choice = o.node
 		case "function_call":
-			legacyChoice = o.Value
+			legacyChoice = o.node
 		case "web_search_options":
 			r.WebSearch = raw[0] != 'n'
 		default:
@@ -145,29 +148,29 @@ func (list names) miss(name []byte) error {
 	return nil
 }
 
-func (r *Request) streamOptions(v Span) (err error) {
-	if r.Body[v.Start] != '{' {
+func (r *Request) streamOptions(n int32) (err error) {
+	if r.doc.first(n) != '{' {
 		return nil
 	}
-	for o := r.doc.members(v); o.next() && err == nil; {
-		if string(plain(o.Key.Of(r.Body))) == "include_usage" {
+	for o := r.doc.inside(n); o.next() && err == nil; {
+		if string(o.name()) == "include_usage" {
 			r.IncludeUsage, err = boolean(o.Value.Of(r.Body), "stream_options.include_usage")
 		}
 	}
 	return err
 }
 
-func (r *Request) context(v Span) (err error) {
-	switch r.Body[v.Start] {
+func (r *Request) context(n int32) (err error) {
+	switch r.doc.first(n) {
 	case 'n':
 		return nil
 	case '{':
 	default:
 		return &FieldError{"context", "an object is needed"}
 	}
-	for o := r.doc.members(v); o.next() && err == nil; {
+	for o := r.doc.inside(n); o.next() && err == nil; {
 		raw := o.Value.Of(r.Body)
-		switch string(plain(o.Key.Of(r.Body))) {
+		switch string(o.name()) {
 		case "domain":
 			r.Domain, err = text(raw, "context.domain")
 		case "workspace_id":
@@ -180,17 +183,17 @@ func (r *Request) context(v Span) (err error) {
 }
 
 // metadata is the client's own; only two of its strings are looked at.
-func (r *Request) metadata(v Span) {
-	if r.Body[v.Start] != '{' {
+func (r *Request) metadata(n int32) {
+	if r.doc.first(n) != '{' {
 		return
 	}
 	thread := ""
-	for o := r.doc.members(v); o.next(); {
+	for o := r.doc.inside(n); o.next(); {
 		raw := o.Value.Of(r.Body)
 		if raw[0] != '"' {
 			continue
 		}
-		switch string(plain(o.Key.Of(r.Body))) {
+		switch string(o.name()) {
 		case "conversation_id":
 			r.MetadataConversation, _ = Unquote(raw)
 		case "thread_id":

@@ -1,6 +1,10 @@
 package openai
 
-import "strconv"
+import (
+	"bytes"
+	"slices"
+	"strconv"
+)
 
 // Message is one element of messages.
 type Message struct {
@@ -24,25 +28,26 @@ func (m *Message) Text(body []byte) string {
 	if !m.Content.Present() {
 		return ""
 	}
-	d := &document{b: body}
-	switch body[m.Content.Start] {
+	content := m.Content.Of(body)
+	switch content[0] {
 	case '"':
-		s, _ := Unquote(m.Content.Of(body))
+		s, _ := Unquote(content)
 		return s
 	case '[':
 		var parts []byte
-		for a := d.elements(m.Content); a.next(); {
-			if body[a.Value.Start] != '{' {
+		d := part(content, nil)
+		for a := d.inside(root); a.next(); {
+			if content[a.Value.Start] != '{' {
 				continue
 			}
-			p := d.part(a.Value)
-			if p.kind != "text" || !p.text.Present() || body[p.text.Start] != '"' {
+			p := d.part(a.node)
+			if p.kind != "text" || !p.text.Present() || content[p.text.Start] != '"' {
 				continue
 			}
 			if len(parts) > 0 {
 				parts = append(parts, '\n')
 			}
-			s, _ := Unquote(p.text.Of(body))
+			s, _ := Unquote(p.text.Of(content))
 			parts = append(parts, s...)
 		}
 		return string(parts)
@@ -50,23 +55,44 @@ func (m *Message) Text(body []byte) string {
 	return ""
 }
 
+// MayHold says whether the message's text may hold a word of ASCII letters and the like. It reads no text: false is
+// certain.
+func (m *Message) MayHold(body []byte, word string) bool {
+	raw := m.Content.Of(body)
+	if bytes.Contains(raw, unicodeEscape) {
+		return true
+	}
+	// The last character is looked for: the callers' words end in rare ones.
+	for at := 0; ; at++ {
+		next := bytes.IndexByte(raw[at:], word[len(word)-1])
+		if next < 0 {
+			return false
+		}
+		if at += next; bytes.HasSuffix(raw[:at+1], []byte(word)) {
+			return true
+		}
+	}
+}
+
+var unicodeEscape = []byte(`\u`)
+
 // messageNames are the names of a message that answers are recognised by.
 var messageNames = names{"role", "content", "tool_call_id", "tool_calls", "function_call"}
 
-func (r *Request) readMessages(v Span) error {
-	if !v.Present() {
+func (r *Request) readMessages(n int32) error {
+	if n == 0 {
 		return &FieldError{"messages", "this field is needed"}
 	}
-	if r.Body[v.Start] != '[' {
+	if r.doc.first(n) != '[' {
 		return &FieldError{"messages", "an array is needed"}
 	}
-	r.Messages = make([]Message, 0, r.doc.count(v))
-	for a := r.doc.elements(v); a.next(); {
-		m, err := r.doc.message(a.Value)
-		if err != nil {
-			return within(err, "messages["+strconv.Itoa(len(r.Messages))+"]")
+	r.Messages = slices.Grow(r.Messages, r.doc.count(n))
+	for a := r.doc.inside(n); a.next(); {
+		i := len(r.Messages)
+		r.Messages = r.Messages[:i+1]
+		if err := r.Messages[i].read(&r.doc, a.node); err != nil {
+			return within(err, "messages["+strconv.Itoa(i)+"]")
 		}
-		r.Messages = append(r.Messages, m)
 	}
 	if len(r.Messages) == 0 {
 		return &FieldError{"messages", "at least one message is needed"}
@@ -74,34 +100,33 @@ func (r *Request) readMessages(v Span) error {
 	return nil
 }
 
-// message reads one message. Escapes in names are undone: they are spelling, and
-// every reader takes such a name for what it says.
-func (d *document) message(v Span) (m Message, err error) {
+// read reads one message, in place of one that stood there before.
+func (m *Message) read(d *document, n int32) (err error) {
 	b := d.b
-	m.Span = v
-	if b[v.Start] != '{' {
-		return m, &FieldError{"", "an object is needed"}
+	*m = Message{Span: d.span(n), Calls: m.Calls[:0]}
+	if d.first(n) != '{' {
+		return &FieldError{"", "an object is needed"}
 	}
-	for o := d.members(v); o.next() && err == nil; {
+	for o := d.inside(n); o.next() && err == nil; {
 		raw := o.Value.Of(b)
-		name := plain(o.Key.Of(b))
+		name := o.name()
 		switch string(name) {
 		case "role":
 			m.Role, err = role(raw)
 		case "content":
 			m.Content = o.Value
-			m.textOnly = d.onlyText(o.Value)
+			m.textOnly = d.onlyText(o.node)
 		case "tool_call_id":
 			m.ToolCallID, err = text(raw, "tool_call_id")
 		case "tool_calls":
 			if raw[0] == '[' {
-				for a := d.elements(o.Value); a.next(); {
-					m.Calls = append(m.Calls, d.callRef(a.Value))
+				for a := o.inside(); a.next(); {
+					m.Calls = append(m.Calls, d.callRef(a.node))
 				}
 			}
 		case "function_call":
 			if raw[0] == '{' {
-				m.Calls = append(m.Calls, CallRef{Name: d.callRef(o.Value).Name})
+				m.Calls = append(m.Calls, CallRef{Name: d.callRef(o.node).Name})
 			}
 		default:
 			err = messageNames.miss(name)
@@ -110,7 +135,7 @@ func (d *document) message(v Span) (m Message, err error) {
 	if err == nil && m.Role == "" {
 		err = &FieldError{"role", "this field is needed"}
 	}
-	return m, err
+	return err
 }
 
 // role is a message's role; the usual ones are not copied.
@@ -123,21 +148,21 @@ func role(raw []byte) (string, error) {
 	return text(raw, "role")
 }
 
-func (d *document) callRef(v Span) (c CallRef) {
+func (d *document) callRef(n int32) (c CallRef) {
 	b := d.b
-	if b[v.Start] != '{' {
+	if d.first(n) != '{' {
 		return c
 	}
 	inner := ""
-	for o := d.members(v); o.next(); {
+	for o := d.inside(n); o.next(); {
 		raw := o.Value.Of(b)
-		switch string(plain(o.Key.Of(b))) {
+		switch string(o.name()) {
 		case "id":
 			c.ID, _ = Unquote(raw)
 		case "name":
 			c.Name, _ = Unquote(raw)
 		case "function", "custom":
-			inner = d.named(o.Value)
+			inner = d.named(o.node)
 		}
 	}
 	if inner != "" {
@@ -147,13 +172,13 @@ func (d *document) callRef(v Span) (c CallRef) {
 }
 
 // named is the string `name` of an object.
-func (d *document) named(v Span) (s string) {
+func (d *document) named(n int32) (s string) {
 	b := d.b
-	if b[v.Start] != '{' {
+	if d.first(n) != '{' {
 		return ""
 	}
-	for o := d.members(v); o.next(); {
-		if string(plain(o.Key.Of(b))) == "name" {
+	for o := d.inside(n); o.next(); {
+		if string(o.name()) == "name" {
 			s, _ = Unquote(o.Value.Of(b))
 		}
 	}
@@ -161,14 +186,13 @@ func (d *document) named(v Span) (s string) {
 }
 
 // onlyText says that content is text: a string, or an array of text parts.
-func (d *document) onlyText(v Span) bool {
-	b := d.b
-	switch b[v.Start] {
+func (d *document) onlyText(n int32) bool {
+	switch d.first(n) {
 	case '"':
 		return true
 	case '[':
-		for a := d.elements(v); a.next(); {
-			if b[a.Value.Start] != '{' || d.part(a.Value).kind != "text" {
+		for a := d.inside(n); a.next(); {
+			if d.first(a.node) != '{' || d.part(a.node).kind != "text" {
 				return false
 			}
 		}
@@ -182,10 +206,10 @@ type contentPart struct {
 	text Span
 }
 
-func (d *document) part(v Span) (p contentPart) {
+func (d *document) part(n int32) (p contentPart) {
 	b := d.b
-	for o := d.members(v); o.next(); {
-		switch string(plain(o.Key.Of(b))) {
+	for o := d.inside(n); o.next(); {
+		switch string(o.name()) {
 		case "type":
 			if p.kind = "text"; string(o.Value.Of(b)) != `"text"` {
 				p.kind, _ = Unquote(o.Value.Of(b))

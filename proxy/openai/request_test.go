@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 const hi = `"messages":[{"role":"user","content":"hi"}]`
@@ -47,8 +48,8 @@ func TestARequestInFull(t *testing.T) {
 
 	var tools []string
 	for _, tool := range r.Tools {
-		tools = append(tools, strings.Join([]string{tool.Type, tool.Name, string(tool.Description.Of(r.Body)), string(tool.Schema.Of(r.Body))}, "|"))
-		require.Equal(t, tool.Name == "l", tool.Legacy)
+		tools = append(tools, strings.Join([]string{tool.Type, tool.NameIn(r.Body), string(tool.Description.Of(r.Body)), string(tool.Schema.Of(r.Body))}, "|"))
+		require.Equal(t, tool.NameIn(r.Body) == "l", tool.Legacy)
 		require.Equal(t, byte('{'), r.Body[tool.Span.Start])
 	}
 	require.Equal(t, []string{`function|f|"d"|{"type":"object"}`, `custom|c||`, `web_search|||`, `function|flat||{}`, `function|l||{}`}, tools)
@@ -196,7 +197,7 @@ func TestEscapedNamesAreRecognised(t *testing.T) {
 	require.Equal(t, "hi", r.Messages[0].Text(r.Body))
 	require.True(t, r.Messages[0].TextOnly())
 	require.Equal(t, []CallRef{{"c", "f"}}, r.Messages[1].Calls)
-	require.Equal(t, "f", r.Tools[0].Name)
+	require.Equal(t, "f", r.Tools[0].NameIn(r.Body))
 	require.True(t, r.Tools[0].Schema.Present() && r.Tools[0].Description.Present() && r.Stream && r.WebSearch)
 	require.Equal(t, 3, r.N)
 	require.Equal(t, "c", r.ConversationID)
@@ -245,4 +246,25 @@ func TestManyToolsAreReadInOneGo(t *testing.T) {
 	}
 	b.WriteString(`]}`)
 	require.Len(t, parse(t, b.String()).Tools, 100_000)
+}
+
+// What may not hold a word does not hold it, however the text is spelled.
+func TestAMessageThatMayNotHoldAWordDoesNotHoldIt(t *testing.T) {
+	for content, want := range map[string]bool{`"see esc_01, please"`: true, `"esc_"`: true, `"esc-01"`: false, `"desc_"`: true, `"es_ c_ esc"`: false, `"\u0065sc_"`: true, `"line\nesc_"`: true, `"\\esc_\\"`: true, `""`: false, `null`: false,
+		`[{"type":"text","text":"an esc_ there"}]`: true, `[{"type":"text","text":"e"},{"type":"text","text":"sc_"}]`: false} {
+		r := parse(t, `{"messages":[{"role":"assistant","content":`+content+`}]}`)
+		require.Equal(t, want, r.Messages[0].MayHold(r.Body, "esc_"), content)
+	}
+	require.False(t, parse(t, `{"messages":[{"role":"assistant"}]}`).Messages[0].MayHold(nil, "esc_"))
+	rapid.Check(t, func(t *rapid.T) {
+		var content strings.Builder
+		for range rapid.IntRange(0, 8).Draw(t, "bits") {
+			content.WriteString(rapid.SampledFrom([]string{"e", "s", "c", "_", "esc", `\u0065`, `\u005F`, `\n`, `\\`, `\"`, "ü", " "}).Draw(t, "bit"))
+		}
+		r, err := ParseRequest([]byte(`{"messages":[{"role":"user","content":"` + content.String() + `"}]}`))
+		require.NoError(t, err)
+		if m := &r.Messages[0]; strings.Contains(m.Text(r.Body), "esc_") {
+			require.True(t, m.MayHold(r.Body, "esc_"), content.String())
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,11 +10,17 @@ import (
 // Tool is one tool that the request offers.
 type Tool struct {
 	Type        string // function, custom, or the type of a provider's tool
-	Name        string
-	Description Span // raw JSON string
-	Schema      Span // raw JSON Schema of the arguments
+	Name        Span   // raw JSON string
+	Description Span   // raw JSON string
+	Schema      Span   // raw JSON Schema of the arguments
 	Span        Span
 	Legacy      bool // from functions
+}
+
+// NameIn is the tool's name, "" if it has none.
+func (t *Tool) NameIn(body []byte) string {
+	s, _ := Unquote(t.Name.Of(body))
+	return s
 }
 
 // Choice is tool_choice, or function_call of the legacy form.
@@ -27,29 +34,28 @@ var (
 	choiceMembers = names{"type", "function", "custom", "name", "allowed_tools"}
 )
 
-func (r *Request) readTools(tools, functions Span) error {
-	seen := map[string]bool{}
+func (r *Request) readTools(tools, functions int32) error {
+	var seen nameSet
 	for _, list := range []struct {
-		Span
+		node   int32
 		param  string
 		legacy bool
 	}{{tools, "tools", false}, {functions, "functions", true}} {
-		if !list.Present() || r.Body[list.Start] == 'n' {
+		if list.node == 0 || r.doc.first(list.node) == 'n' {
 			continue
 		}
-		if r.Body[list.Start] != '[' {
+		if r.doc.first(list.node) != '[' {
 			return &FieldError{list.param, "an array is needed"}
 		}
-		r.Tools = slices.Grow(r.Tools, r.doc.count(list.Span))
-		for a, i := r.doc.elements(list.Span), 0; a.next(); i++ {
-			t, err := r.doc.tool(a.Value, list.legacy)
-			if err == nil && t.Name != "" && seen[t.Name] {
-				err = &FieldError{"", fmt.Sprintf("a tool named %q is offered twice", t.Name)}
+		r.Tools = slices.Grow(r.Tools, r.doc.count(list.node))
+		for a, i := r.doc.inside(list.node), 0; a.next(); i++ {
+			t, err := r.doc.tool(a.node, list.legacy)
+			if err == nil && t.hasName() && seen.has(r.Body, r.Tools, t.Name) {
+				err = &FieldError{"", fmt.Sprintf("a tool named %q is offered twice", t.NameIn(r.Body))}
 			}
 			if err != nil {
 				return within(err, list.param+"["+strconv.Itoa(i)+"]")
 			}
-			seen[t.Name] = true
 			r.Tools = append(r.Tools, t)
 		}
 	}
@@ -58,21 +64,22 @@ func (r *Request) readTools(tools, functions Span) error {
 
 // tool reads one tool. What its container says counts: that is what models are
 // shown. Without a container the tool itself is read, as in functions.
-func (d *document) tool(v Span, legacy bool) (Tool, error) {
+func (d *document) tool(n int32, legacy bool) (Tool, error) {
 	b := d.b
-	if b[v.Start] != '{' {
-		return Tool{}, &FieldError{"", "an object is needed"}
+	t := Tool{Span: d.span(n), Legacy: legacy}
+	if d.first(n) != '{' {
+		return t, &FieldError{"", "an object is needed"}
 	}
-	t := Tool{Span: v, Legacy: legacy}
-	if err := t.body(d, v); err != nil || legacy {
+	if legacy {
 		t.Type = "function"
-		return t, t.named(err)
+		return t, t.named(t.body(d, n))
 	}
 	container := ""
-	for o := d.members(v); o.next(); {
+	var inner Tool
+	for o := d.inside(n); o.next(); {
 		raw := o.Value.Of(b)
 		var err error
-		switch name := plain(o.Key.Of(b)); string(name) {
+		switch name := o.name(); string(name) {
 		case "type":
 			t.Type, err = kind(raw)
 		case "function", "custom":
@@ -85,14 +92,18 @@ func (d *document) tool(v Span, legacy bool) (Tool, error) {
 			if container = "custom"; name[0] == 'f' {
 				container = "function"
 			}
-			t.Name, t.Description, t.Schema = "", Span{}, Span{}
-			if err = t.body(d, o.Value); err != nil {
+			if err = inner.body(d, o.node); err != nil {
 				err = within(err, container)
 			}
+		default:
+			err = t.say(name, o.Value, raw)
 		}
 		if err != nil {
 			return t, err
 		}
+	}
+	if container != "" {
+		t.Name, t.Description, t.Schema = inner.Name, inner.Description, inner.Schema
 	}
 	switch {
 	case t.Type == "":
@@ -113,43 +124,87 @@ func kind(raw []byte) (string, error) {
 
 // named adds to an error that a tool that needs a name has none.
 func (t *Tool) named(err error) error {
-	if err == nil && t.Name == "" && (t.Type == "function" || t.Type == "custom") {
+	if err == nil && !t.hasName() && (t.Type == "function" || t.Type == "custom") {
 		return &FieldError{"", "the tool has no name"}
 	}
 	return err
 }
 
+// hasName says that there is a name, and that it is not empty.
+func (t *Tool) hasName() bool { return t.Name.End-t.Name.Start > len(`""`) }
+
 // body reads what a tool says about itself.
-func (t *Tool) body(d *document, v Span) (err error) {
-	b := d.b
-	for o := d.members(v); o.next() && err == nil; {
-		raw := o.Value.Of(b)
-		name := plain(o.Key.Of(b))
-		switch string(name) {
-		case "name":
-			t.Name, err = text(raw, "name")
-		case "description":
-			t.Description = o.Value
-		case "parameters":
-			if raw[0] == '{' {
-				t.Schema = o.Value
-			}
+func (t *Tool) body(d *document, n int32) (err error) {
+	for o := d.inside(n); o.next() && err == nil; {
+		switch name := o.name(); string(name) {
 		case "type", "function", "custom":
 		default:
-			err = toolNames.miss(name)
+			err = t.say(name, o.Value, o.Value.Of(d.b))
 		}
 	}
 	return err
 }
 
+// say takes one thing that a tool says about itself.
+func (t *Tool) say(name []byte, value Span, raw []byte) error {
+	switch string(name) {
+	case "name":
+		switch raw[0] {
+		case '"':
+			t.Name = value
+		case 'n':
+			t.Name = Span{}
+		default:
+			return &FieldError{"name", "a string is needed"}
+		}
+	case "description":
+		t.Description = value
+	case "parameters":
+		if raw[0] == '{' {
+			t.Schema = value
+		}
+	default:
+		return toolNames.miss(name)
+	}
+	return nil
+}
+
+// nameSet tells whether a name was there before.
+type nameSet map[string]bool
+
+// fewTools are compared with one another.
+const fewTools = 32
+
+// has says whether one of the tools before has the name of the next one.
+func (s *nameSet) has(body []byte, before []Tool, name Span) bool {
+	raw := plain(name.Of(body))
+	if len(before) < fewTools {
+		for i := range before {
+			if before[i].hasName() && bytes.Equal(plain(before[i].Name.Of(body)), raw) {
+				return true
+			}
+		}
+		return false
+	}
+	if *s == nil {
+		*s = nameSet{}
+		for i := range before {
+			(*s)[before[i].NameIn(body)] = true
+		}
+	}
+	known := (*s)[string(raw)]
+	(*s)[string(raw)] = true
+	return known
+}
+
 // choose reads tool_choice, or function_call where that is not given.
-func (r *Request) choose(choice, legacy Span) (err error) {
-	if legacy.Present() {
+func (r *Request) choose(choice, legacy int32) (err error) {
+	if legacy != 0 {
 		if r.ToolChoice, err = r.doc.chosen(legacy, "function"); err != nil {
 			return within(err, "function_call")
 		}
 	}
-	if choice.Present() && r.Body[choice.Start] != 'n' {
+	if choice != 0 && r.doc.first(choice) != 'n' {
 		if r.ToolChoice, err = r.doc.chosen(choice, ""); err != nil {
 			return within(err, "tool_choice")
 		}
@@ -158,9 +213,9 @@ func (r *Request) choose(choice, legacy Span) (err error) {
 }
 
 // chosen reads a choice whose mode, where it names none, is mode.
-func (d *document) chosen(v Span, mode string) (c Choice, err error) {
+func (d *document) chosen(n int32, mode string) (c Choice, err error) {
 	b := d.b
-	raw := v.Of(b)
+	raw := d.span(n).Of(b)
 	switch raw[0] {
 	case '"':
 		c.Mode, err = Unquote(raw)
@@ -173,9 +228,9 @@ func (d *document) chosen(v Span, mode string) (c Choice, err error) {
 	}
 	c.Mode = mode
 	inner := ""
-	for o := d.members(v); o.next() && err == nil; {
+	for o := d.inside(n); o.next() && err == nil; {
 		raw := o.Value.Of(b)
-		switch name := plain(o.Key.Of(b)); string(name) {
+		switch name := o.name(); string(name) {
 		case "type":
 			c.Mode, err = text(raw, "type")
 		case "name":
@@ -184,7 +239,7 @@ func (d *document) chosen(v Span, mode string) (c Choice, err error) {
 			if raw[0] != '{' {
 				return c, &FieldError{string(name), "an object is needed"}
 			}
-			inner = d.named(o.Value)
+			inner = d.named(o.node)
 		case "allowed_tools":
 		default:
 			err = choiceMembers.miss(name)

@@ -7,56 +7,63 @@ import (
 	"sync"
 )
 
-// scan checks a document strictly and makes its index, in the room of ends. One pass does both for what is good and
+// scan checks a document strictly and notes its values, in the room of nodes. One pass does both for what is good and
 // ordinary; what it does not take is read again, by a library, which has the last word and says what is wrong.
-func scan(b []byte, ends []ending) (document, error) {
+func scan(b []byte, nodes []node) (document, error) {
 	if len(b) > math.MaxInt32 {
 		return document{b: b}, &SyntaxError{Offset: math.MaxInt32, Reason: "the document is too long"}
 	}
 	s := scanners.Get().(*scanner)
+	defer scanners.Put(s)
 	d := document{b: b}
-	good := false
-	if cap(ends) == 0 {
-		ends = make([]ending, 0, 16) // of an ordinary reply
+	if cap(nodes) == 0 {
+		nodes = make([]node, 0, 32) // of an ordinary reply
 	}
-	d.ends, good = s.read(b, ends[:0])
-	scanners.Put(s)
-	if good {
+	good := false
+	if d.nodes, good = s.read(b, nodes[:0], strictly); good {
 		return d, nil
 	}
-	d.ends = d.ends[:0]
 	if err := check(b); err != nil {
 		return d, err
 	}
-	return d, d.index()
+	d.escapes = true
+	if d.nodes, good = s.read(b, d.nodes[:0], again); !good {
+		return d, deep(s.at)
+	}
+	return d, nil
 }
 
-// scanner reads one JSON object as RFC 8259 spells it, in valid UTF-8, without duplicate names. It refuses more than it
-// must: names with escapes, and objects with very many names.
-type scanner struct {
-	b    []byte
-	ends []ending
-	at   int
+// part notes the values of a value of a document that was checked.
+func part(b []byte, nodes []node) document {
+	s := scanners.Get().(*scanner)
+	nodes, _ = s.read(b, nodes, again)
+	scanners.Put(s)
+	return document{b, nodes, true}
+}
 
-	depth  int
+// scanner reads one JSON value as RFC 8259 spells it, in valid UTF-8.
+type scanner struct {
+	at     int // where the last reading ended
 	levels [MaxDepth]level
 	keys   []key
 }
 
 var scanners = sync.Pool{New: func() any { return new(scanner) }}
 
-// read reads the whole document and makes its index, in the room of ends. false: it is not taken.
-func (s *scanner) read(b []byte, ends []ending) ([]ending, bool) {
-	s.b, s.ends, s.at, s.depth, s.keys = b, ends, 0, 0, s.keys[:0]
-	good := s.document()
-	ends = s.ends
-	s.b, s.ends = nil, nil
-	return ends, good
-}
+// manner is how a scanner reads.
+type manner int
+
+const (
+	// strictly takes an object without duplicate names. It refuses more than it must: names with escapes, and objects
+	// with very many names.
+	strictly manner = iota
+	// again is for what was checked: all but what nests too deep is taken.
+	again
+)
 
 // level is an object or array that is open.
 type level struct {
-	end    int32 // its place in ends
+	node   int32
 	keys   int32 // where the names of an object begin, -1 for an array
 	closer byte
 }
@@ -70,184 +77,170 @@ type key struct {
 // manyKeys is how many names of one object are compared with one another.
 const manyKeys = 128
 
-func (s *scanner) document() bool {
-	if !s.space() || s.b[s.at] != '{' || !s.value() {
-		return false
+// read reads a whole document and appends its values to nodes. false: it is not taken.
+func (s *scanner) read(b []byte, nodes []node, how manner) (_ []node, good bool) {
+	s.keys = s.keys[:0]
+	depth := 0
+	at := blanks(b, 0)
+	if how == strictly && (at == len(b) || b[at] != '{') {
+		return nodes, false
 	}
-	for s.depth > 0 {
-		// A value has ended.
-		if !s.space() {
-			return false
+	var value node // the one that comes, with its name
+	for {
+		if at == len(b) {
+			return nodes, false
 		}
-		l := &s.levels[s.depth-1]
-		switch c := s.b[s.at]; {
-		case c == l.closer:
-			s.close(l)
-		case c == ',':
-			s.at++
-			if !s.member(l) {
-				return false
+		value.start = int32(at)
+		opened := false
+		switch c := b[at]; c {
+		case '"':
+			end, _ := stringEnd(b, at+1)
+			if end < 0 {
+				return nodes, false
 			}
+			at = end + 1
+		case '{', '[':
+			if s.at = at; depth == MaxDepth {
+				return nodes, false
+			}
+			l := level{node: int32(len(nodes)), keys: -1, closer: ']'}
+			if c == '{' {
+				l.keys, l.closer = int32(len(s.keys)), '}'
+			}
+			s.levels[depth] = l
+			depth++
+			if at = blanks(b, at+1); at == len(b) {
+				return nodes, false
+			}
+			opened = b[at] != l.closer
 		default:
-			return false
+			if at = scalar(b, at); at < 0 {
+				return nodes, false
+			}
+		}
+		value.end, value.next = int32(at), int32(len(nodes)+1) // for an object or array when it is closed
+		nodes = append(nodes, value)
+		for !opened {
+			at = blanks(b, at)
+			if depth == 0 {
+				return nodes, at == len(b)
+			}
+			if at == len(b) {
+				return nodes, false
+			}
+			l := &s.levels[depth-1]
+			if b[at] == ',' {
+				at = blanks(b, at+1)
+				break
+			}
+			if b[at] != l.closer {
+				return nodes, false
+			}
+			at++
+			nodes[l.node].end, nodes[l.node].next = int32(at), int32(len(nodes))
+			if l.keys >= 0 {
+				s.keys = s.keys[:l.keys]
+			}
+			depth--
+		}
+		value.key, value.keyEnd = 0, 0
+		if first := s.levels[depth-1].keys; first >= 0 {
+			end := s.name(b, at, int(first), how)
+			if end < 0 {
+				return nodes, false
+			}
+			value.key, value.keyEnd = int32(at), int32(end)
+			if at = blanks(b, end); at == len(b) || b[at] != ':' {
+				return nodes, false
+			}
+			at = blanks(b, at+1)
 		}
 	}
-	s.space()
-	return s.at == len(s.b)
 }
 
-// space passes blanks over; false at the end of the document.
-func (s *scanner) space() bool {
-	for s.at < len(s.b) {
-		switch s.b[s.at] {
-		case ' ', '\n', '\t', '\r':
-			s.at++
-		default:
-			return true
-		}
+// name is the end of a name that does not stand among those from first on, -1 if it is not taken.
+func (s *scanner) name(b []byte, at, first int, how manner) int {
+	if at == len(b) || b[at] != '"' {
+		return -1
 	}
-	return false
-}
-
-func (s *scanner) close(l *level) {
-	s.at++
-	s.ends[l.end].end = int32(s.at)
-	if l.keys >= 0 {
-		s.keys = s.keys[:l.keys]
+	start := at + 1
+	end, escaped := stringEnd(b, start)
+	switch {
+	case end < 0:
+		return -1
+	case how == again:
+		return end + 1
+	case escaped || len(s.keys)-first >= manyKeys:
+		return -1
 	}
-	s.depth--
-}
-
-// member reads what stands behind a comma or at the beginning: a value, with its name in an object.
-func (s *scanner) member(l *level) bool {
-	if !s.space() {
-		return false
-	}
-	if l.keys >= 0 && !s.name(int(l.keys)) {
-		return false
-	}
-	return s.value()
-}
-
-// name reads a name that does not stand among those from first on, and its colon.
-func (s *scanner) name(first int) bool {
-	if s.b[s.at] != '"' {
-		return false
-	}
-	start := s.at + 1
-	n := StringEnd(s.b[start:])
-	if n < 0 {
-		return false
-	}
-	name := s.b[start : start+n]
-	if bytes.IndexByte(name, '\\') >= 0 || len(s.keys)-first >= manyKeys {
-		return false
-	}
-	k := key{start: int32(start), end: int32(start + n)}
-	if n >= 8 {
-		k.word = binary.LittleEndian.Uint64(name)
-	} else {
-		for i, c := range name {
+	n := end - start
+	k := key{start: int32(start), end: int32(end)}
+	switch {
+	case n >= 8:
+		k.word = binary.LittleEndian.Uint64(b[start:])
+	case start+8 <= len(b):
+		k.word = binary.LittleEndian.Uint64(b[start:]) & (1<<(8*n) - 1)
+	default:
+		for i, c := range b[start:end] {
 			k.word |= uint64(c) << (8 * i)
 		}
 	}
 	for _, other := range s.keys[first:] {
-		if other.word == k.word && other.end-other.start == k.end-k.start && (n <= 8 || bytes.Equal(s.b[other.start:other.end], name)) {
-			return false
+		if other.word == k.word && other.end-other.start == k.end-k.start && (n <= 8 || bytes.Equal(b[other.start:other.end], b[start:end])) {
+			return -1
 		}
 	}
 	s.keys = append(s.keys, k)
-	s.at = start + n + 1
-	if !s.space() || s.b[s.at] != ':' {
-		return false
-	}
-	s.at++
-	return s.space()
+	return end + 1
 }
 
-// value reads a value; of an object or array that is not empty, its first member.
-func (s *scanner) value() bool {
-	for {
-		switch c := s.b[s.at]; c {
-		case '"':
-			n := StringEnd(s.b[s.at+1:])
-			if n < 0 {
-				return false
-			}
-			s.at += n + 2
-			return true
-		case '{', '[':
-			if s.depth == MaxDepth {
-				return false
-			}
-			l := &s.levels[s.depth]
-			*l = level{end: int32(len(s.ends)), keys: -1, closer: ']'}
-			if c == '{' {
-				l.keys, l.closer = int32(len(s.keys)), '}'
-			}
-			s.depth++
-			s.ends = append(s.ends, ending{start: int32(s.at)})
-			s.at++
-			if !s.space() {
-				return false
-			}
-			if s.b[s.at] == l.closer {
-				s.close(l)
-				return true
-			}
-			if l.keys >= 0 && !s.name(int(l.keys)) {
-				return false
-			}
-		case 't':
-			return s.word("true")
-		case 'f':
-			return s.word("false")
-		case 'n':
-			return s.word("null")
-		default:
-			return s.number()
+// scalar is the end of a number, true, false or null, -1 if it is none of them.
+func scalar(b []byte, at int) int {
+	switch b[at] {
+	case 't':
+		return literal(b, at, "true")
+	case 'f':
+		return literal(b, at, "false")
+	case 'n':
+		return literal(b, at, "null")
+	case '-':
+		at++
+	}
+	if at < len(b) && b[at] == '0' {
+		at++
+	} else if at = digits(b, at); at < 0 {
+		return -1
+	}
+	if at < len(b) && b[at] == '.' {
+		if at = digits(b, at+1); at < 0 {
+			return -1
 		}
 	}
-}
-
-func (s *scanner) word(w string) bool {
-	if len(s.b)-s.at < len(w) || string(s.b[s.at:s.at+len(w)]) != w {
-		return false
-	}
-	s.at += len(w)
-	return true
-}
-
-func (s *scanner) number() bool {
-	if s.b[s.at] == '-' {
-		s.at++
-	}
-	if s.at < len(s.b) && s.b[s.at] == '0' {
-		s.at++
-	} else if !s.digits() {
-		return false
-	}
-	if s.at < len(s.b) && s.b[s.at] == '.' {
-		s.at++
-		if !s.digits() {
-			return false
+	if at < len(b) && b[at]|0x20 == 'e' {
+		at++
+		if at < len(b) && (b[at] == '+' || b[at] == '-') {
+			at++
 		}
+		return digits(b, at)
 	}
-	if s.at < len(s.b) && s.b[s.at]|0x20 == 'e' {
-		s.at++
-		if s.at < len(s.b) && (s.b[s.at] == '+' || s.b[s.at] == '-') {
-			s.at++
-		}
-		return s.digits()
-	}
-	return true
+	return at
 }
 
-// digits reads one or more.
-func (s *scanner) digits() bool {
-	from := s.at
-	for s.at < len(s.b) && '0' <= s.b[s.at] && s.b[s.at] <= '9' {
-		s.at++
+func literal(b []byte, at int, w string) int {
+	if len(b)-at < len(w) || string(b[at:at+len(w)]) != w {
+		return -1
 	}
-	return s.at > from
+	return at + len(w)
+}
+
+// digits is the end of one or more, -1 if there is none.
+func digits(b []byte, at int) int {
+	from := at
+	for at < len(b) && '0' <= b[at] && b[at] <= '9' {
+		at++
+	}
+	if at == from {
+		return -1
+	}
+	return at
 }

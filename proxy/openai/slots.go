@@ -49,12 +49,11 @@ func (v *View) Slots(list []Slot) (slots []Slot, ok bool) {
 	if !ok {
 		return list, false
 	}
-	for _, m := range v.top {
-		key := m.Key.Of(v.Data)
-		known, _ := topNames.find(key)
-		same, _ := fixed.find(key)
-		if known < 0 && same < 0 && v.Data[m.Value.Start] == '"' {
-			list = append(list, Slot{inside(m.Value), SlotFiller})
+	for o := v.doc.inside(root); o.next(); {
+		known, _ := topNames.find(o.name())
+		same, _ := fixed.find(o.name())
+		if known < 0 && same < 0 && v.Data[o.Value.Start] == '"' {
+			list = append(list, Slot{inside(o.Value), SlotFiller})
 		}
 	}
 	slices.SortFunc(list, func(a, b Slot) int { return a.Start - b.Start })
@@ -65,9 +64,9 @@ func (v *View) Slots(list []Slot) (slots []Slot, ok bool) {
 func inside(s Span) Span { return Span{s.Start + 1, s.End - 1} }
 
 func (v *View) textSlots(list []Slot, c *ChoiceView) ([]Slot, bool) {
-	for o := v.doc.members(c.Message); o.next(); {
+	for o := v.doc.inside(v.doc.at(c.Message)); o.next(); {
 		raw := o.Value.Of(v.Data)
-		switch at, _ := bodyNames.find(o.Key.Of(v.Data)); {
+		switch at, _ := bodyNames.find(o.name()); {
 		case at == 0: // the role
 		case raw[0] == '"' && at == 1:
 			list = append(list, Slot{inside(o.Value), SlotContent})
@@ -91,6 +90,9 @@ func (v *View) argumentSlots(list []Slot, c *ChoiceView) ([]Slot, bool) {
 }
 
 const (
+	ones      = 0x0101010101010101
+	quotes    = '"' * ones
+	slashes   = '\\' * ones
 	blanksOf8 = ' ' * ones
 	highs     = ones << 7
 )
@@ -98,7 +100,13 @@ const (
 // StringEnd is the place of the quote that ends a JSON string whose characters begin b: -1 if none does, or if they are
 // no such characters. It accepts what the strict scan accepts.
 func StringEnd(b []byte) int {
-	at := 0
+	end, _ := stringEnd(b, 0)
+	return end
+}
+
+// stringEnd is StringEnd of what begins at at, and whether there are escapes before. It looks at eight bytes at a time:
+// strings are most of a document.
+func stringEnd(b []byte, at int) (end int, escaped bool) {
 	for at < len(b) {
 		for at+8 <= len(b) {
 			x := binary.LittleEndian.Uint64(b[at:])
@@ -113,30 +121,31 @@ func StringEnd(b []byte) int {
 			at += 8
 		}
 		if at >= len(b) {
-			return -1
+			break
 		}
 		switch c := b[at]; {
 		case c == '"':
-			return at
+			return at, escaped
 		case c == '\\':
 			n := escape(b[at:])
 			if n == 0 {
-				return -1
+				return -1, true
 			}
+			escaped = true
 			at += n
 		case c < ' ':
-			return -1
+			return -1, escaped
 		case c < utf8.RuneSelf:
 			at++
 		default:
 			r, n := utf8.DecodeRune(b[at:])
 			if r == utf8.RuneError && n == 1 {
-				return -1
+				return -1, escaped
 			}
 			at += n
 		}
 	}
-	return -1
+	return -1, escaped
 }
 
 // escape is the length of the escape that begins b, 0 if it is none.

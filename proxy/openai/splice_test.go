@@ -91,13 +91,13 @@ func pairs(t require.TestingT, b []byte) (list []pair) {
 	return list
 }
 
-func listed(b []byte) (d document, value Span, all []Member) {
-	d = document{b: b}
-	value = d.object()
-	for o := d.members(value); o.next(); {
-		all = append(all, o.Member)
+func listed(t require.TestingT, b []byte) (d document, all []Member) {
+	d, err := scan(b, nil)
+	require.NoError(t, err)
+	for o := d.inside(root); o.next(); {
+		all = append(all, o.member())
 	}
-	return d, value, all
+	return d, all
 }
 
 // Every set of members, in every white space, with and without an insert: what
@@ -114,7 +114,7 @@ func TestCutMembersLeavesTheOthers(t *testing.T) {
 			if n == 0 {
 				src = []byte("{" + ws[0] + "}")
 			}
-			_, value, all := listed(src)
+			d, all := listed(t, src)
 			require.Len(t, all, n)
 			whole := pairs(t, src)
 			for mask := range 1 << n {
@@ -132,11 +132,11 @@ func TestCutMembersLeavesTheOthers(t *testing.T) {
 						}
 					}
 					slices.Reverse(cut) // their order is nobody's business
-					out := Splice(nil, src, cutMembers(src, value, all, []byte(insert), cut...)...)
+					out := Splice(nil, src, d.cutMembers(root, []byte(insert), cut...)...)
 					require.Equal(t, want, pairs(t, out), "%s without %b and with %q is %s", src, mask, insert, out)
 				}
 			}
-			require.Equal(t, string(src), string(Splice(nil, src, cutMembers(src, value, all, nil)...)))
+			require.Equal(t, string(src), string(Splice(nil, src, d.cutMembers(root, nil)...)))
 		}
 	}
 }
@@ -148,7 +148,7 @@ func TestCutMembersAmongOtherEdits(t *testing.T) {
 		if _, err := scan(src, nil); err != nil {
 			return
 		}
-		_, value, all := listed(src)
+		d, all := listed(t, src)
 		whole := pairs(t, src)
 		var cut []Span
 		var edits []Edit
@@ -164,7 +164,7 @@ func TestCutMembersAmongOtherEdits(t *testing.T) {
 				want = append(want, pair{whole[i].key, "new"})
 			}
 		}
-		out := Splice(nil, src, append(edits, cutMembers(src, value, all, nil, cut...)...)...)
+		out := Splice(nil, src, append(edits, d.cutMembers(root, nil, cut...)...)...)
 		require.Equal(t, want, pairs(t, out), "%s became %s", src, out)
 	})
 }

@@ -7,7 +7,7 @@ import "slices"
 // goes. Where nothing is to be changed it is Body itself.
 func (r *Request) Upstream(model string) []byte {
 	cut := slices.Clone(r.ours)
-	if model != "" && r.heat.Key.Present() {
+	if model != "" && r.heat.Present() {
 		cut = append(cut, r.heat)
 	}
 	if len(cut) == 0 && model == "" {
@@ -16,17 +16,13 @@ func (r *Request) Upstream(model string) []byte {
 	var insert []byte
 	var edits []Edit
 	if model != "" {
-		if r.model.Key.Present() {
-			edits = append(edits, Edit{r.model.Value, Quote(nil, model)})
+		if r.model.Present() {
+			edits = append(edits, Edit{r.model, Quote(nil, model)})
 		} else {
 			insert = Quote([]byte(`"model":`), model)
 		}
 	}
-	spans := make([]Span, len(cut))
-	for i, m := range cut {
-		spans[i] = m.Span()
-	}
-	edits = append(edits, cutMembers(r.Body, r.object, r.top, insert, spans...)...)
+	edits = append(edits, r.doc.cutMembers(root, insert, cut...)...)
 	return Splice(make([]byte, 0, len(r.Body)+len(insert)+len(model)+8), r.Body, edits...)
 }
 
@@ -34,13 +30,14 @@ func (r *Request) Upstream(model string) []byte {
 // puts insert (members without commas around them) at its beginning. It sorts
 // cut in place and goes through it beside the members: a model server says how
 // many of both there are.
-func cutMembers(b []byte, value Span, all []Member, insert []byte, cut ...Span) []Edit {
+func (d *document) cutMembers(n int32, insert []byte, cut ...Span) []Edit {
 	slices.SortFunc(cut, func(x, y Span) int { return x.Start - y.Start })
 	edits := make([]Edit, 0, len(cut)+1)
 	stays := false // a member before the next one stays
-	end := value.Start + 1
-	for _, m := range all {
-		goes := len(cut) > 0 && cut[0] == m.Span()
+	begin := d.span(n).Start + 1
+	end := begin
+	for m := d.inside(n); m.next(); {
+		goes := len(cut) > 0 && cut[0] == m.member().Span()
 		for len(cut) > 0 && cut[0].Start <= m.Key.Start {
 			cut = cut[1:]
 		}
@@ -53,8 +50,8 @@ func cutMembers(b []byte, value Span, all []Member, insert []byte, cut ...Span) 
 		default:
 			// Nothing stands before it: the comma behind it goes with it.
 			stop := m.Value.End
-			if comma := blanks(b, stop); b[comma] == ',' {
-				stop = blanks(b, comma+1)
+			if comma := blanks(d.b, stop); d.b[comma] == ',' {
+				stop = blanks(d.b, comma+1)
 			}
 			edits = append(edits, Edit{Span{m.Key.Start, stop}, nil})
 		}
@@ -64,7 +61,6 @@ func cutMembers(b []byte, value Span, all []Member, insert []byte, cut ...Span) 
 		if stays {
 			insert = append(slices.Clip(insert), ',')
 		}
-		begin := value.Start + 1
 		edits = slices.Insert(edits, 0, Edit{Span{begin, begin}, insert})
 	}
 	return edits

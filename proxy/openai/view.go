@@ -21,8 +21,7 @@ type View struct {
 	HasChoices bool
 	Choices    []ChoiceView
 
-	doc document // its index is kept for its room
-	top []Member // spans of all top-level members
+	doc document // its nodes are kept for their room
 }
 
 // ChoiceView is one element of choices. Spans are of values unless they are
@@ -92,18 +91,14 @@ var (
 // one of ours only in case is an error where it could carry a call: there are
 // readers that ignore case.
 func (v *View) Parse(data []byte) error {
-	*v = View{Data: data, Choices: v.Choices[:0], doc: v.doc, top: v.top[:0]}
+	*v = View{Data: data, Choices: v.Choices[:0], doc: v.doc}
 	var err error
-	if v.doc, err = scan(data, v.doc.ends); err != nil {
+	if v.doc, err = scan(data, v.doc.nodes); err != nil {
 		return err
 	}
-	v.Object = v.doc.object()
-	if v.top == nil {
-		v.top = make([]Member, 0, 12)
-	}
-	for o := v.doc.members(v.Object); o.next(); {
-		v.top = append(v.top, o.Member)
-		at, near := topNames.find(o.Key.Of(data))
+	v.Object = v.doc.span(root)
+	for o := v.doc.inside(root); o.next(); {
+		at, near := topNames.find(o.name())
 		switch {
 		case near && at < 4:
 			return malformed("a field named %s", o.Key.Of(data))
@@ -114,7 +109,7 @@ func (v *View) Parse(data []byte) error {
 		case 0:
 			v.Error = o.Value
 		case 1:
-			if err := v.choices(o.Value); err != nil {
+			if err := v.choices(o.node); err != nil {
 				return err
 			}
 		case 2, 3:
@@ -141,8 +136,8 @@ func notNull(b []byte, s Span) Span {
 	return s
 }
 
-func (v *View) choices(list Span) error {
-	switch v.Data[list.Start] {
+func (v *View) choices(list int32) error {
+	switch v.doc.first(list) {
 	case '[':
 	case 'n':
 		return nil
@@ -150,15 +145,15 @@ func (v *View) choices(list Span) error {
 		return malformed("choices is no array")
 	}
 	v.HasChoices = true
-	for a := v.doc.elements(list); a.next(); {
-		if v.Data[a.Value.Start] != '{' {
+	for a := v.doc.inside(list); a.next(); {
+		if v.doc.first(a.node) != '{' {
 			return malformed("a choice is no object")
 		}
 		if len(v.Choices) == MaxChoices {
 			return malformed("more than %d choices", MaxChoices)
 		}
 		c := v.grow()
-		if err := v.choice(c, a.Value); err != nil {
+		if err := v.choice(c, a.node); err != nil {
 			return err
 		}
 		for i := range v.Choices[:len(v.Choices)-1] {
@@ -182,11 +177,11 @@ func (v *View) grow() *ChoiceView {
 	return c
 }
 
-func (v *View) choice(c *ChoiceView, value Span) error {
-	c.Span = value
-	for o := v.doc.members(value); o.next(); {
+func (v *View) choice(c *ChoiceView, n int32) error {
+	c.Span = v.doc.span(n)
+	for o := v.doc.inside(n); o.next(); {
 		raw := o.Value.Of(v.Data)
-		at, near := choiceNames.find(o.Key.Of(v.Data))
+		at, near := choiceNames.find(o.name())
 		if near {
 			return malformed("a field named %s", o.Key.Of(v.Data))
 		}
@@ -215,7 +210,7 @@ func (v *View) choice(c *ChoiceView, value Span) error {
 				return malformed("a choice with delta and message")
 			}
 			c.Message = o.Value
-			if err := v.body(c, o.Value); err != nil {
+			if err := v.body(c, o.node); err != nil {
 				return err
 			}
 		case 4, 5:
@@ -266,11 +261,9 @@ func word(raw []byte) (string, error) {
 
 // Tokens are what a usage object of a document that was parsed counts, 0 where it counts nothing or in another way.
 func Tokens(usage []byte) (prompt, completion int64) {
-	d := document{b: usage}
-	if usage[0] != '{' {
-		return 0, 0
-	}
-	for o := d.members(Span{End: len(usage)}); o.next(); {
+	var room [16]node
+	d := part(usage, room[:0])
+	for o := d.inside(root); o.next(); {
 		switch string(o.Key.Of(usage)) {
 		case `"prompt_tokens"`:
 			prompt = tokens(o.Value.Of(usage))
@@ -290,24 +283,20 @@ func tokens(raw []byte) int64 {
 // whatever they hold.
 func (v *View) Cut(list ...string) []Edit {
 	var cut []Span
-	for _, m := range v.top {
-		if at, _ := names(list).find(m.Key.Of(v.Data)); at >= 0 {
-			cut = append(cut, m.Span())
+	for o := v.doc.inside(root); o.next(); {
+		if at, _ := names(list).find(o.name()); at >= 0 {
+			cut = append(cut, o.member().Span())
 		}
 	}
 	if len(cut) == 0 {
 		return nil
 	}
-	return cutMembers(v.Data, v.Object, v.top, nil, cut...)
+	return v.doc.cutMembers(root, nil, cut...)
 }
 
 // CutMembers takes members out of an object of the document, such as a choice's
 // message, and puts insert (members without commas around them) at its
 // beginning. It sorts cut in place.
 func (v *View) CutMembers(value Span, insert []byte, cut ...Span) []Edit {
-	var all []Member
-	for o := v.doc.members(value); o.next(); {
-		all = append(all, o.Member)
-	}
-	return cutMembers(v.Data, value, all, insert, cut...)
+	return v.doc.cutMembers(v.doc.at(value), insert, cut...)
 }

@@ -7,10 +7,10 @@ var (
 )
 
 // body reads a message or a delta.
-func (v *View) body(c *ChoiceView, value Span) error {
-	for o := v.doc.members(value); o.next(); {
+func (v *View) body(c *ChoiceView, n int32) error {
+	for o := v.doc.inside(n); o.next(); {
 		raw := o.Value.Of(v.Data)
-		at, near := bodyNames.find(o.Key.Of(v.Data))
+		at, near := bodyNames.find(o.name())
 		if near {
 			return malformed("a field named %s", o.Key.Of(v.Data))
 		}
@@ -21,8 +21,8 @@ func (v *View) body(c *ChoiceView, value Span) error {
 			c.Content = o.Value
 			c.HasText = c.HasText || says(raw)
 		case 2:
-			c.CallsMember = o.Member.Span()
-			if err := v.calls(c, o.Value); err != nil {
+			c.CallsMember = o.member().Span()
+			if err := v.calls(c, o.node); err != nil {
 				return err
 			}
 		case 3:
@@ -32,9 +32,9 @@ func (v *View) body(c *ChoiceView, value Span) error {
 			if raw[0] != '{' {
 				return malformed("function_call is no object")
 			}
-			c.HasLegacy, c.LegacyMember = true, o.Member.Span()
+			c.HasLegacy, c.LegacyMember = true, o.member().Span()
 			c.Legacy.Form, c.Legacy.Span = "function_call", o.Value
-			if err := v.inner(&c.Legacy, o.Value, "arguments"); err != nil {
+			if err := v.inner(&c.Legacy, o.node, "arguments"); err != nil {
 				return err
 			}
 		default:
@@ -50,23 +50,23 @@ func says(raw []byte) bool {
 	return (raw[0] == '"' || raw[0] == '[' || raw[0] == '{') && len(raw) > 2
 }
 
-func (v *View) calls(c *ChoiceView, list Span) error {
-	switch v.Data[list.Start] {
+func (v *View) calls(c *ChoiceView, list int32) error {
+	switch v.doc.first(list) {
 	case '[':
 	case 'n':
 		return nil
 	default:
 		return malformed("tool_calls is no array")
 	}
-	c.CallsValue = list
-	for a := v.doc.elements(list); a.next(); {
-		if v.Data[a.Value.Start] != '{' {
+	c.CallsValue = v.doc.span(list)
+	for a := v.doc.inside(list); a.next(); {
+		if v.doc.first(a.node) != '{' {
 			return malformed("a call is no object")
 		}
 		if len(c.Calls) == MaxCalls {
 			return malformed("more than %d calls", MaxCalls)
 		}
-		if err := v.call(c.grow(), a.Value); err != nil {
+		if err := v.call(c.grow(), a.node); err != nil {
 			return err
 		}
 	}
@@ -85,11 +85,11 @@ func (c *ChoiceView) grow() *CallView {
 	return call
 }
 
-func (v *View) call(c *CallView, value Span) error {
-	c.Span, c.Form = value, "function"
-	for o := v.doc.members(value); o.next(); {
+func (v *View) call(c *CallView, n int32) error {
+	c.Span, c.Form = v.doc.span(n), "function"
+	for o := v.doc.inside(n); o.next(); {
 		raw := o.Value.Of(v.Data)
-		at, near := callNames.find(o.Key.Of(v.Data))
+		at, near := callNames.find(o.name())
 		if near {
 			return malformed("a field named %s", o.Key.Of(v.Data))
 		}
@@ -125,12 +125,12 @@ func (v *View) call(c *CallView, value Span) error {
 			if at == 4 {
 				c.Form, payload = "custom", "input"
 			}
-			if err := v.inner(c, o.Value, payload); err != nil {
+			if err := v.inner(c, o.node, payload); err != nil {
 				return err
 			}
 			continue
 		}
-		c.Outer = append(c.Outer, v.kept(o.Member))
+		c.Outer = append(c.Outer, v.kept(o.member()))
 	}
 	if c.Type.Present() {
 		kind, _ := Unquote(c.Type.Of(v.Data))
@@ -145,10 +145,10 @@ func (v *View) call(c *CallView, value Span) error {
 }
 
 // inner reads function, custom or function_call.
-func (v *View) inner(c *CallView, value Span, payload string) error {
-	for o := v.doc.members(value); o.next(); {
+func (v *View) inner(c *CallView, n int32, payload string) error {
+	for o := v.doc.inside(n); o.next(); {
 		raw := o.Value.Of(v.Data)
-		at, near := innerNames.find(o.Key.Of(v.Data))
+		at, near := innerNames.find(o.name())
 		if near {
 			return malformed("a field named %s", o.Key.Of(v.Data))
 		}
@@ -162,7 +162,7 @@ func (v *View) inner(c *CallView, value Span, payload string) error {
 		if at == 0 {
 			c.Name = notNull(v.Data, o.Value)
 		}
-		c.Inner = append(c.Inner, v.kept(o.Member))
+		c.Inner = append(c.Inner, v.kept(o.member()))
 	}
 	return nil
 }

@@ -262,7 +262,7 @@ func TestAUsedViewIsLikeANewOne(t *testing.T) {
 			}
 			require.Empty(t, cmp.Diff(fresh, used, sameView...))
 			require.Equal(t, fresh.Cut("gate", "status", "error"), used.Cut("gate", "status", "error"))
-			require.Equal(t, fresh.top, used.top)
+			require.Equal(t, fresh.doc.nodes, used.doc.nodes)
 		}
 	})
 }

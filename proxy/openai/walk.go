@@ -2,9 +2,7 @@ package openai
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
-	"math/bits"
 	"slices"
 	"unicode/utf8"
 )
@@ -12,61 +10,42 @@ import (
 // The functions here walk a document that the strict scan has passed; they rely
 // on it and check nothing.
 
-// document is JSON with an index of where its objects and arrays end, so that no
-// byte is walked over once a level. Without an index it is walked all the same.
+// document is JSON with a note of each of its values, in the order in which they begin. With it no byte is walked over
+// again.
 type document struct {
-	b    []byte
-	ends []ending
+	b       []byte
+	nodes   []node
+	escapes bool // some name may be spelled with escapes
 }
 
-// ending is where the object or array that begins at start ends. They stand in
-// the order of their starts.
-type ending struct{ start, end int32 }
-
-// index notes where the objects and arrays of a document that was checked end.
-func (d *document) index() error {
-	b := d.b
-	// While a value is open, its end is the number of the value around it.
-	open, depth := int32(-1), 0
-	for at := 0; at < len(b); at++ {
-		switch b[at] {
-		case '"':
-			at = skipString(b, at) - 1
-		case '{', '[':
-			if depth == MaxDepth {
-				return deep(at)
-			}
-			depth++
-			d.ends = append(d.ends, ending{int32(at), open})
-			open = int32(len(d.ends) - 1)
-		case '}', ']':
-			depth--
-			open, d.ends[open].end = d.ends[open].end, int32(at+1)
-		}
-	}
-	return nil
+// node is a value.
+type node struct {
+	key, keyEnd int32 // the name before it, with its quotes; 0 where there is none
+	start, end  int32
+	next        int32 // the node behind it and all that is inside it
 }
 
-// skip is the end of the value that begins at at.
-func (d *document) skip(at int) int {
-	if d.ends == nil || d.b[at] != '{' && d.b[at] != '[' {
-		return skip(d.b, at)
-	}
-	low, high := 0, len(d.ends)
-	for low < high {
-		if half := int(uint(low+high) / 2); int(d.ends[half].start) < at {
-			low = half + 1
-		} else {
-			high = half
-		}
-	}
-	return int(d.ends[low].end)
+// root is the node of the whole document.
+const root = 0
+
+// span is where a node stands.
+func (d *document) span(n int32) Span { return Span{int(d.nodes[n].start), int(d.nodes[n].end)} }
+
+// first is the first byte of a node: it says what kind of value it is.
+func (d *document) first(n int32) byte { return d.b[d.nodes[n].start] }
+
+// at is the node of a value.
+func (d *document) at(value Span) int32 {
+	n, _ := slices.BinarySearchFunc(d.nodes, value.Start, func(n node, start int) int { return int(n.start) - start })
+	return int32(n)
 }
 
-// object is the whole document, which is an object.
-func (d *document) object() Span {
-	start := blanks(d.b, 0)
-	return Span{start, d.skip(start)}
+// count is the number of an array's elements, or an object's members.
+func (d *document) count(n int32) (count int) {
+	for i := n + 1; i < d.nodes[n].next; i = d.nodes[i].next {
+		count++
+	}
+	return count
 }
 
 // Member is one member of an object.
@@ -79,134 +58,46 @@ type Member struct {
 // Span of the whole member, from its name to the end of its value.
 func (m Member) Span() Span { return Span{m.Key.Start, m.Value.End} }
 
-// object walks the members of an object.
-type object struct {
-	d  *document
-	at int
-	Member
+// walk goes through the members of an object or the elements of an array.
+type walk struct {
+	d         *document
+	then, end int32
+	node      int32 // of Value
+	Key       Span  // of a member: its name with its quotes
+	Value     Span
 }
 
-func (d *document) members(value Span) object { return object{d: d, at: value.Start + 1} }
+// inside walks what stands in a value; in all but objects and arrays that is nothing.
+func (d *document) inside(n int32) walk { return walk{d: d, then: n + 1, end: d.nodes[n].next} }
 
-func (o *object) next() bool {
-	b := o.d.b
-	o.at = blanks(b, o.at)
-	if b[o.at] == ',' {
-		o.at = blanks(b, o.at+1)
-	}
-	if b[o.at] == '}' {
+func (w *walk) next() bool {
+	if w.then == w.end {
 		return false
 	}
-	o.Key = Span{o.at, skipString(b, o.at)}
-	o.at = blanks(b, o.Key.End)
-	o.at = blanks(b, o.at+1) // the colon
-	o.Value = Span{o.at, o.d.skip(o.at)}
-	o.at = o.Value.End
+	n := &w.d.nodes[w.then]
+	w.node, w.then = w.then, n.next
+	w.Key, w.Value = Span{int(n.key), int(n.keyEnd)}, Span{int(n.start), int(n.end)}
 	return true
 }
 
-// array walks the elements of an array.
-type array struct {
-	d     *document
-	at    int
-	Value Span
+// name is the member's name, escapes undone: they are spelling, and every reader takes such a name for what it says.
+func (w *walk) name() []byte {
+	if w.d.escapes {
+		return plain(w.Key.Of(w.d.b))
+	}
+	return w.d.b[w.Key.Start+1 : w.Key.End-1]
 }
 
-func (d *document) elements(value Span) array { return array{d: d, at: value.Start + 1} }
+// inside walks what stands in the value.
+func (w *walk) inside() walk { return w.d.inside(w.node) }
 
-func (a *array) next() bool {
-	b := a.d.b
-	a.at = blanks(b, a.at)
-	if b[a.at] == ',' {
-		a.at = blanks(b, a.at+1)
-	}
-	if b[a.at] == ']' {
-		return false
-	}
-	a.Value = Span{a.at, a.d.skip(a.at)}
-	a.at = a.Value.End
-	return true
-}
-
-// count is the number of an array's elements.
-func (d *document) count(value Span) (n int) {
-	for a := d.elements(value); a.next(); {
-		n++
-	}
-	return n
-}
+func (w *walk) member() Member { return Member{Key: w.Key, Value: w.Value} }
 
 func blanks(b []byte, at int) int {
-	for at < len(b) && (b[at] == ' ' || b[at] == '\n' || b[at] == '\t' || b[at] == '\r') {
+	for at < len(b) && b[at] <= ' ' && (b[at] == ' ' || b[at] == '\n' || b[at] == '\t' || b[at] == '\r') {
 		at++
 	}
 	return at
-}
-
-// skip is the end of the value that begins at at.
-func skip(b []byte, at int) int {
-	switch b[at] {
-	case '"':
-		return skipString(b, at)
-	case '{', '[':
-		depth := 0
-		for {
-			switch b[at] {
-			case '"':
-				at = skipString(b, at)
-				continue
-			case '{', '[':
-				depth++
-			case '}', ']':
-				if depth--; depth == 0 {
-					return at + 1
-				}
-			}
-			at++
-		}
-	}
-	for at < len(b) {
-		switch b[at] {
-		case ',', '}', ']', ' ', '\n', '\t', '\r':
-			return at
-		}
-		at++
-	}
-	return at
-}
-
-const (
-	ones    = 0x0101010101010101
-	quotes  = '"' * ones
-	slashes = '\\' * ones
-)
-
-// skipString is the end of the string that begins at at. It looks at eight bytes
-// at a time: strings are most of a document.
-func skipString(b []byte, at int) int {
-	at++
-	for at+8 <= len(b) {
-		x := binary.LittleEndian.Uint64(b[at:])
-		q, s := x^quotes, x^slashes
-		// The lowest high bit that is set marks the first byte that is one of them.
-		found := ((q-ones)&^q | (s-ones)&^s) & (ones << 7)
-		if found == 0 {
-			at += 8
-			continue
-		}
-		at += bits.TrailingZeros64(found) / 8
-		if b[at] == '"' {
-			return at + 1
-		}
-		at += 2
-	}
-	for b[at] != '"' {
-		if b[at] == '\\' {
-			at++
-		}
-		at++
-	}
-	return at + 1
 }
 
 // plain is a member's name without quotes and escapes.
@@ -223,8 +114,7 @@ type names []string
 
 // find is the place of a name in the set, -1 if it is not there. near says that
 // it is there only in another case: readers that ignore case would take it.
-func (list names) find(key []byte) (at int, near bool) {
-	name := plain(key)
+func (list names) find(name []byte) (at int, near bool) {
 	if len(name) == 0 {
 		return -1, false
 	}

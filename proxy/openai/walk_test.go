@@ -19,19 +19,23 @@ type token struct {
 }
 
 // walked are the tokens as this package walks them.
-func walked(d *document, v Span, list []token) []token {
-	switch d.b[v.Start] {
+func walked(d *document, n int32, list []token) []token {
+	v := d.span(n)
+	if d.at(v) != n {
+		panic("a node is not found by where it stands")
+	}
+	switch d.first(n) {
 	case '{':
 		list = append(list, token{delim: '{'})
-		for o := d.members(v); o.next(); {
+		for o := d.inside(n); o.next(); {
 			list = append(list, token{value: unquoted(o.Key.Of(d.b))})
-			list = walked(d, o.Value, list)
+			list = walked(d, o.node, list)
 		}
 		return append(list, token{delim: '}'})
 	case '[':
 		list = append(list, token{delim: '['})
-		for a := d.elements(v); a.next(); {
-			list = walked(d, a.Value, list)
+		for a := d.inside(n); a.next(); {
+			list = walked(d, a.node, list)
 		}
 		return append(list, token{delim: ']'})
 	case '"':
@@ -75,7 +79,7 @@ var documents = []string{`{}`, ` {"a":1}`, `{"a":[],"b":{},"c":"","d":null,"e":t
 	`{"a":"{[\"","b":["}","]",{"c":"\""}]}`, textChunk, callChunk, `{"choices":[{"index":0,"delta":{"tool\u005fcalls":[]}}]}`}
 
 // FuzzWalk holds that the walk sees what encoding/json sees, token by token,
-// with an index of the document and without.
+// and the same in a part of the document that is read on its own.
 func FuzzWalk(f *testing.F) {
 	for _, s := range documents {
 		f.Add([]byte(s))
@@ -87,13 +91,14 @@ func FuzzWalk(f *testing.F) {
 			return
 		}
 		want := decoded(t, b)
-		require.Equal(t, want, walked(&d, d.object(), nil), "with the index")
-		bare := document{b: b}
-		require.Equal(t, d.object(), bare.object())
-		require.Equal(t, want, walked(&bare, bare.object(), nil), "without")
-		again, err := scan(b, d.ends)
+		require.Equal(t, want, walked(&d, root, nil))
+		for o := d.inside(root); o.next(); {
+			own := part(o.Value.Of(b), nil)
+			require.Equal(t, walked(&d, o.node, nil), walked(&own, root, nil), "a part")
+		}
+		again, err := scan(b, d.nodes)
 		require.NoError(t, err)
-		require.Equal(t, want, walked(&again, again.object(), nil), "in used room")
+		require.Equal(t, want, walked(&again, root, nil), "in used room")
 	})
 }
 
@@ -169,8 +174,7 @@ func TestTheWalkSeesWhatEncodingJSONSees(t *testing.T) {
 			return
 		}
 		want := decoded(t, b)
-		require.Equal(rt, want, walked(&d, d.object(), nil))
-		require.Equal(rt, want, walked(&document{b: b}, d.object(), nil))
+		require.Equal(rt, want, walked(&d, root, nil))
 	})
 }
 
@@ -200,7 +204,7 @@ func TestFindUndoesEscapesAndSeesOtherCases(t *testing.T) {
 		`"tool_calls"`: {1, false}, `"tool\u005fcalls"`: {1, false}, `"Tool_calls"`: {1, true}, `"tool\u005fCalls"`: {1, true}, `"\u0054ool_calls"`: {1, true},
 		`"tool_call\u017f"`: {1, true}, `"ſkip"`: {2, true}, `"s\u212aip"`: {2, true}, `""`: {-1, false}, `"tool_calls\u0000"`: {-1, false}, `"\ud800"`: {-1, false}, `"ROLE"`: {0, true}, `"Rôle"`: {-1, false},
 	} {
-		at, near := list.find([]byte(key))
+		at, near := list.find(plain([]byte(key)))
 		require.Equal(t, want.at, at, key)
 		require.Equal(t, want.near, near, key)
 	}
