@@ -17,6 +17,9 @@ type Transcript interface {
 	Role(i int) string
 	// Text is the message's text, its text parts joined.
 	Text(i int) string
+	// MayHold says whether the text may hold a word; false is certain, and costs
+	// less than reading the text.
+	MayHold(i int, word string) bool
 	// TextOnly says that the message is text and nothing else.
 	TextOnly(i int) bool
 	// CallIDs are the ids of the calls in an assistant message.
@@ -98,7 +101,7 @@ type search struct {
 	holds Holds
 	out   Finding
 
-	last     string   // text of the last message, if it is the user's and text only
+	text     string   // what last has read
 	fromUser bool     // the last message is the user's
 	prompts  []string // what the message before it may be asking, normalised
 	pairs    []string // fingerprints of those with the user message before
@@ -119,9 +122,6 @@ func (s *search) look() {
 		return
 	}
 	s.fromUser = true
-	if t.TextOnly(n - 1) {
-		s.last = t.Text(n - 1)
-	}
 	at := n - 2
 	for at >= 0 && (t.Role(at) == "system" || t.Role(at) == "developer") {
 		at--
@@ -135,6 +135,14 @@ func (s *search) look() {
 	}
 	s.prompts = prompts
 	s.pairs = pairs(t, at, prompts)
+}
+
+// last is the text of the last message, "" unless it is the user's and text only.
+func (s *search) last() string {
+	if n := s.Transcript.Len() - 1; s.text == "" && s.fromUser && s.Transcript.TextOnly(n) {
+		s.text = s.Transcript.Text(n)
+	}
+	return s.text
 }
 
 // pairs are the fingerprints of prompts at a position with the user message
@@ -163,12 +171,15 @@ func userBefore(t Transcript, at int) (text string, ok bool) {
 }
 
 func (s *search) find() error {
-	word := s.last != "" && answer.Looks(s.last)
 	matched, err := s.matched()
 	if err != nil {
 		return err
 	}
-	prompted, bare := len(s.prompts) > 0 && word, s.BodyID != "" && s.bare && word
+	prompted, bare := len(s.prompts) > 0, s.BodyID != "" && s.bare
+	if prompted || bare {
+		word := answer.Looks(s.last())
+		prompted, bare = prompted && word, bare && word
+	}
 	asked, err := s.asked(matched, bare)
 	if err != nil {
 		return err

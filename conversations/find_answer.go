@@ -14,10 +14,7 @@ const recent = time.Hour
 
 // refuses says that the last message is a no, whatever its number.
 func (s *search) refuses() bool {
-	if s.last == "" {
-		return false
-	}
-	kind := answer.Read(s.last, listable).Kind
+	kind := answer.Read(s.last(), listable).Kind
 	return kind == answer.No || kind == answer.NoItems
 }
 
@@ -53,7 +50,7 @@ func (s *search) answered(matched []governance.Hold) error {
 		if sideCall && h.WithTools {
 			continue
 		}
-		a := answer.Read(s.last, max(1, len(h.Items)))
+		a := answer.Read(s.last(), max(1, len(h.Items)))
 		if a.Kind == answer.None {
 			return s.passedOver(matched)
 		}
@@ -67,7 +64,7 @@ func (s *search) answered(matched []governance.Hold) error {
 // open reads the word against one open hold. A number that the prompt does not
 // list is no answer.
 func (s *search) open(h governance.Hold) (answer.Answer, bool) {
-	a := answer.Read(s.last, len(h.Numbered()))
+	a := answer.Read(s.last(), len(h.Numbered()))
 	if a.Kind == answer.None && h.Ready && s.refuses() {
 		// The numbers are gone, because everything is answered: a no to any of them
 		// must still keep the calls from going.
@@ -111,7 +108,7 @@ func (s *search) bareWord() (bool, error) {
 	// A word that comes again, or too late, hears so. A hold that was superseded
 	// had its place taken by something else, and the word may be meant for that.
 	newest := all[0]
-	a := answer.Read(s.last, max(1, len(newest.Items)))
+	a := answer.Read(s.last(), max(1, len(newest.Items)))
 	if newest.State == governance.StateSuperseded || s.Now.Sub(newest.Closed) >= recent || a.Kind == answer.None {
 		return false, nil
 	}

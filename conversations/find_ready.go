@@ -22,7 +22,7 @@ func (s *search) ready(matched []governance.Hold) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	refuses := s.refuses()
+	refuses := len(live) > 0 && s.refuses()
 	for _, h := range live {
 		switch {
 		case h.State == governance.StateReleased && !refuses && s.missed(h),
@@ -109,11 +109,10 @@ func (s *search) shown() ([]governance.Hold, error) {
 		if s.Transcript.Role(i) != "assistant" {
 			continue
 		}
-		text := s.Transcript.Text(i)
-		if !strings.Contains(text, "esc_") {
+		if !s.Transcript.MayHold(i, "esc_") {
 			continue
 		}
-		prompts, ok := Recognise(text)
+		prompts, ok := Recognise(s.Transcript.Text(i))
 		if !ok {
 			continue
 		}

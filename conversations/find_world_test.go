@@ -45,11 +45,12 @@ func system(text string) message    { return message{role: "system", text: text}
 
 type transcript []message
 
-func (t transcript) Len() int               { return len(t) }
-func (t transcript) Role(i int) string      { return t[i].role }
-func (t transcript) Text(i int) string      { return t[i].text }
-func (t transcript) TextOnly(i int) bool    { return !t[i].parts }
-func (t transcript) CallIDs(i int) []string { return t[i].ids }
+func (t transcript) Len() int                        { return len(t) }
+func (t transcript) Role(i int) string               { return t[i].role }
+func (t transcript) Text(i int) string               { return t[i].text }
+func (t transcript) TextOnly(i int) bool             { return !t[i].parts }
+func (t transcript) MayHold(i int, word string) bool { return strings.Contains(t[i].text, word) }
+func (t transcript) CallIDs(i int) []string          { return t[i].ids }
 
 // client is who sends a request, and how.
 type client struct {
