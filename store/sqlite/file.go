@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -109,7 +110,9 @@ func dsn(path string, q url.Values) string {
 
 // createSchema is safe when two processes open a new file at the same time: the
 // transaction is an immediate one, so the second finds the first one's tables.
-func createSchema(ctx context.Context, db *sql.DB) error {
+func createSchema(ctx context.Context, open driver.Connector) (err error) {
+	db := sql.OpenDB(open)
+	defer func() { err = errors.Join(err, db.Close()) }()
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

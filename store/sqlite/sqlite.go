@@ -18,7 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver named "sqlite"
+	modernc "modernc.org/sqlite" // also named "sqlite" in database/sql
 
 	"cadreen/store"
 )
@@ -85,16 +85,15 @@ func Open(ctx context.Context, path string, opts ...Option) (*Engine, error) {
 	if err != nil {
 		return nil, unavailable("open", err)
 	}
-	write, err := sql.Open("sqlite", writerDSN(path))
+	write, err := modernc.NewConnector(writerDSN(path))
 	if err != nil {
 		return nil, unavailable("open", err)
 	}
-	write.SetMaxOpenConns(1)
 	if err := createSchema(ctx, write); err != nil {
-		return nil, errors.Join(readError(ctx, "open "+path, err), write.Close())
+		return nil, readError(ctx, "open "+path, err)
 	}
 	if err := e.openReaders(ctx, path); err != nil {
-		return nil, errors.Join(readError(ctx, "open "+path, err), write.Close())
+		return nil, readError(ctx, "open "+path, err)
 	}
 	e.hub = newHub(e.read)
 	e.writer = newWriter(write, e.now, e.hub.signal)

@@ -2,29 +2,41 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
 	"cadreen/store"
 )
 
+var errForeign = errors.New("a row holds what this program did not write")
+
 // steps are the writer's prepared statements on its one connection. OR FAIL saves
 // SQLite keeping what it would take to undo half a statement: one that fails ends
 // its transaction.
+//
+// They speak to the driver itself: what database/sql adds (a pool, retries,
+// conversions of every value) is of no use on one connection of one goroutine.
 type steps struct {
-	conn *sql.Conn
-	all  []*sql.Stmt
+	conn driver.Conn
+	all  []driver.Stmt
+	args []driver.NamedValue // of the statement that runs
+	row  [3]driver.Value     // that it answered
 
-	begin, commit                       *sql.Stmt
-	probe, touched                      *sql.Stmt
-	find, insert, update, remove, purge *sql.Stmt
-	unplace                             *sql.Stmt
-	place                               [mostPlaces]*sql.Stmt // of so many positions and one
-	last, add, trim                     *sql.Stmt
+	begin, commit                       statement
+	probe, touched                      statement
+	find, insert, update, remove, purge statement
+	unplace                             statement
+	place                               [mostPlaces]statement // of so many positions and one
+	add, trim                           statement
+}
+
+type statement interface {
+	driver.StmtExecContext
+	driver.StmtQueryContext
 }
 
 // planned is one op with what the check found about its document. One that has
@@ -36,15 +48,14 @@ type planned struct {
 	packed  []byte
 }
 
-func prepare(db *sql.DB) (*steps, error) {
-	ctx := context.Background()
-	conn, err := db.Conn(ctx)
+func prepare(ctx context.Context, connector driver.Connector) (*steps, error) {
+	conn, err := connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := &steps{conn: conn}
 	for _, p := range []struct {
-		stmt **sql.Stmt
+		into *statement
 		text string
 	}{
 		{&s.begin, `BEGIN IMMEDIATE`},
@@ -57,23 +68,18 @@ func prepare(db *sql.DB) (*steps, error) {
 		{&s.remove, `DELETE FROM docs WHERE n = ?`},
 		{&s.purge, `DELETE FROM docs WHERE n IN (SELECT n FROM docs WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT 4)`},
 		{&s.unplace, `DELETE FROM positions WHERE workspace = ? AND kind = ? AND name = ? AND key = ? AND score = ? AND id = ?`},
-		{&s.last, `SELECT coalesce(max(seq), 0) FROM logs WHERE workspace = ? AND log = ?`},
-		{&s.add, `INSERT INTO logs (workspace, log, seq, at, value) VALUES (?, ?, ?, ?, ?)`},
+		{&s.add, `INSERT INTO logs (workspace, log, at, value, seq) VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(seq), 0) + 1 FROM logs WHERE workspace = ?1 AND log = ?2))`},
 		{&s.trim, `DELETE FROM logs WHERE workspace = ?1 AND log = ?2 AND seq <= ?3 AND seq < (SELECT max(seq) FROM logs WHERE workspace = ?1 AND log = ?2)`},
 	} {
-		if *p.stmt, err = conn.PrepareContext(ctx, p.text); err != nil {
-			s.close()
-			return nil, err
+		if err := s.prepare(p.into, p.text); err != nil {
+			return nil, errors.Join(err, s.close())
 		}
-		s.all = append(s.all, *p.stmt)
 	}
 	text := `INSERT OR FAIL INTO positions (workspace, kind, id, doc, name, key, score) VALUES (?1, ?2, ?3, ?4, ?, ?, ?)`
 	for i := range s.place {
-		if s.place[i], err = conn.PrepareContext(ctx, text); err != nil {
-			s.close()
-			return nil, err
+		if err := s.prepare(&s.place[i], text); err != nil {
+			return nil, errors.Join(err, s.close())
 		}
-		s.all = append(s.all, s.place[i])
 		text += `, (?1, ?2, ?3, ?4, ?, ?, ?)`
 	}
 	return s, nil
@@ -82,20 +88,65 @@ func prepare(db *sql.DB) (*steps, error) {
 // mostPlaces is how many positions one statement writes.
 const mostPlaces = 8
 
-// close drops the connection instead of giving it back to the pool, so that no
-// open transaction outlives it. Statements of a connection of one's own are not
-// closed with it, and one left open would keep the file open.
-func (s *steps) close() {
-	for _, stmt := range s.all {
-		_ = stmt.Close()
+func (s *steps) prepare(into *statement, text string) error {
+	stmt, err := s.conn.Prepare(text)
+	if err != nil {
+		return err
 	}
-	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
-	_ = s.conn.Close()
+	s.all = append(s.all, stmt)
+	var ok bool
+	if *into, ok = stmt.(statement); !ok {
+		return fmt.Errorf("the driver's statements are %T", stmt)
+	}
+	return nil
 }
 
-func (s *steps) exec(stmt *sql.Stmt, args ...any) error {
-	_, err := stmt.Exec(args...)
+// close closes the connection; what is open on it is rolled back. One statement
+// left open would keep the file open.
+func (s *steps) close() error {
+	var err error
+	for _, stmt := range s.all {
+		err = errors.Join(err, stmt.Close())
+	}
+	return errors.Join(err, s.conn.Close())
+}
+
+func (s *steps) exec(stmt statement, args ...driver.Value) error {
+	_, err := s.run(stmt, args...)
 	return err
+}
+
+func (s *steps) run(stmt statement, args ...driver.Value) (driver.Result, error) {
+	s.bind(args)
+	defer clear(s.args)
+	return stmt.ExecContext(context.Background(), s.args)
+}
+
+// first answers the first row of so many columns, which is good until the next
+// statement; ok is false where there is none.
+func (s *steps) first(stmt statement, columns int, args ...driver.Value) (row []driver.Value, ok bool, err error) {
+	s.bind(args)
+	defer clear(s.args)
+	rows, err := stmt.QueryContext(context.Background(), s.args)
+	if err != nil {
+		return nil, false, err
+	}
+	row = s.row[:columns]
+	err = rows.Next(row)
+	ok = err == nil
+	if err == io.EOF {
+		err = nil
+	}
+	return row, ok, errors.Join(err, rows.Close())
+}
+
+// bind keeps the arguments where they are used again: the driver copies what they
+// hold before it returns.
+func (s *steps) bind(args []driver.Value) {
+	s.args = s.args[:0]
+	for i, v := range args {
+		s.args = append(s.args, driver.NamedValue{Ordinal: i + 1, Value: v})
+	}
 }
 
 // check finds the documents and holds the conditions against them. It writes
@@ -116,9 +167,18 @@ func (s *steps) check(workspace string, ops []store.Op, now time.Time) ([]planne
 		default:
 			continue
 		}
-		err := s.find.QueryRow(now.UnixMilli(), workspace, kind, []byte(id)).Scan(&p.n, &p.version, &p.packed)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		row, ok, err := s.first(s.find, 3, now.UnixMilli(), workspace, kind, []byte(id))
+		if err != nil {
 			return nil, err
+		}
+		if ok {
+			var ok1, ok2 bool
+			p.n, ok1 = row[0].(int64)
+			p.version, ok2 = row[1].(int64)
+			if !ok1 || !ok2 {
+				return nil, errForeign
+			}
+			p.packed, _ = row[2].([]byte)
 		}
 		if create && p.version != 0 {
 			return nil, conflict(kind, id, "exists")
@@ -170,7 +230,7 @@ func (s *steps) put(workspace string, doc store.Doc, expires int64, p *planned) 
 	sorted := store.SortedIndex(doc.Index)
 	packed := pack(sorted)
 	if p.n == 0 {
-		res, err := s.insert.Exec(workspace, doc.Kind, []byte(doc.ID), packed, bytesOf(doc.Value), expires)
+		res, err := s.run(s.insert, workspace, doc.Kind, []byte(doc.ID), packed, bytesOf(doc.Value), expires)
 		if err != nil {
 			return err
 		}
@@ -187,7 +247,7 @@ func (s *steps) put(workspace string, doc store.Doc, expires int64, p *planned) 
 		return err
 	}
 	for some := range slices.Chunk(sorted, mostPlaces) {
-		args := append(make([]any, 0, 4+3*mostPlaces), workspace, doc.Kind, []byte(doc.ID), p.n)
+		args := append(make([]driver.Value, 0, 4+3*mostPlaces), workspace, doc.Kind, []byte(doc.ID), p.n)
 		for _, x := range some {
 			args = append(args, x.Name, []byte(x.Key), x.Score)
 		}
@@ -222,18 +282,20 @@ func (s *steps) unplaceAll(workspace, kind, id string, packed []byte) error {
 }
 
 func (s *steps) append(workspace string, op store.Append, now time.Time) error {
-	var last int64
-	if err := s.last.QueryRow(workspace, op.Log).Scan(&last); err != nil {
-		return err
-	}
-	return s.exec(s.add, workspace, op.Log, last+1, now.UnixMicro(), bytesOf(op.Value))
+	return s.exec(s.add, workspace, op.Log, now.UnixMicro(), bytesOf(op.Value))
 }
 
 // touch counts a transaction against a workspace; Watch of another process
 // sees by the count which workspaces have changed.
 func (s *steps) touch(workspace string) (commits int64, err error) {
-	err = s.touched.QueryRow(workspace).Scan(&commits)
-	return commits, err
+	row, ok, err := s.first(s.touched, 1, workspace)
+	if err != nil {
+		return 0, err
+	}
+	if commits, there := row[0].(int64); ok && there {
+		return commits, nil
+	}
+	return 0, errForeign
 }
 
 // bytesOf keeps a nil value from becoming NULL.

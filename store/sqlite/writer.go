@@ -2,9 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +38,7 @@ const (
 // writer is the one goroutine that writes. It opens its connection again after
 // a failure, which is how the engine heals.
 type writer struct {
-	db     *sql.DB
+	open   driver.Connector
 	now    func() time.Time
 	signal func(workspace string, commits int64)
 
@@ -49,9 +50,9 @@ type writer struct {
 	touched []string
 }
 
-func newWriter(db *sql.DB, now func() time.Time, signal func(string, int64)) *writer {
+func newWriter(open driver.Connector, now func() time.Time, signal func(string, int64)) *writer {
 	w := &writer{
-		db: db, now: now, signal: signal,
+		open: open, now: now, signal: signal,
 		jobs: make(chan *job, 4*batch),
 		quit: make(chan struct{}),
 		gone: make(chan struct{}),
@@ -100,8 +101,10 @@ func (w *writer) stop() {
 
 // close closes the connection of a stopped writer.
 func (w *writer) close() error {
-	w.reset()
-	return w.db.Close()
+	if w.steps == nil {
+		return nil
+	}
+	return w.steps.close()
 }
 
 func (w *writer) run() {
@@ -114,6 +117,9 @@ func (w *writer) run() {
 		case j := <-w.jobs:
 			jobs = append(jobs[:0], j)
 		}
+		// Whoever can run is let run first: in a busy process the next jobs are on
+		// their way, and one transaction for many writes each page once.
+		runtime.Gosched()
 		for more := true; more && len(jobs) < batch; {
 			select {
 			case j := <-w.jobs:
@@ -162,7 +168,7 @@ func (j *job) take() bool {
 // nothing of which has happened then, and each is tried by itself.
 func (w *writer) try(jobs []*job) (spoiled bool, err error) {
 	if w.steps == nil {
-		if w.steps, err = prepare(w.db); err != nil {
+		if w.steps, err = prepare(context.Background(), w.open); err != nil {
 			return false, err
 		}
 	}
@@ -229,7 +235,7 @@ func (w *writer) touch(workspace string) {
 // reset gives the connection up; closing it rolls back what is open.
 func (w *writer) reset() {
 	if w.steps != nil {
-		w.steps.close()
+		_ = w.steps.close()
 		w.steps = nil
 	}
 }
