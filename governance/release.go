@@ -16,17 +16,25 @@ var ErrNotReleased = errors.New("governance: these bytes are not released")
 type Release struct {
 	granted bool
 	bytes   []byte
+	runs    []run // behind bytes
 	call    Call
 }
 
 // WriteTo writes the released bytes: the stored members of one call (without
-// braces and index), or one kept piece of the reply.
+// braces and index), or one kept piece of the reply. What the piece was extended
+// by comes in writes of its own, one for each time.
 func (r Release) WriteTo(w io.Writer) (int64, error) {
 	if !r.granted {
 		return 0, ErrNotReleased
 	}
 	n, err := w.Write(r.bytes)
-	return int64(n), err
+	written := int64(n)
+	for i := 0; i < len(r.runs) && err == nil; i++ {
+		var more int64
+		more, err = r.runs[i].writeTo(w)
+		written += more
+	}
+	return written, err
 }
 
 // Format keeps bytes and arguments out of logs, whatever the verb.
@@ -80,7 +88,7 @@ func (s *Sealed) release(calls []Call, allowed []bool, asCame func(choice int) b
 			granted = granted && whole[ch]
 		}
 		if granted {
-			out.Pieces[i] = Release{granted: true, bytes: p.raw}
+			out.Pieces[i] = Release{granted: true, bytes: p.raw, runs: p.runs}
 		}
 	}
 	for i, c := range s.calls {

@@ -29,6 +29,7 @@ type Sealed struct {
 type piece struct {
 	raw     []byte
 	choices []int
+	runs    []run // what came behind raw, see Extend
 }
 
 // SealedCall is one call under construction.
@@ -58,11 +59,14 @@ func (s *Sealed) Piece(raw []byte, choices ...int) int {
 	return len(s.pieces) - 1
 }
 
-// Extend appends to the last piece what came right after it and belongs to the same choices. The bytes are copied.
-func (s *Sealed) Extend(raw []byte) {
+// Extend appends to the last piece what came right after it and belongs to the same choices: a casting of the mould with
+// these strings in its gaps. The strings are copied.
+func (s *Sealed) Extend(m *Mould, strings ...[]byte) {
 	last := &s.pieces[len(s.pieces)-1]
-	last.raw = append(last.raw, raw...)
-	s.size += int64(len(raw))
+	if n := len(last.runs); n == 0 || last.runs[n-1].mould != m {
+		last.runs = append(last.runs, run{mould: m})
+	}
+	s.size += last.runs[len(last.runs)-1].add(strings)
 }
 
 // Size is the number of bytes kept so far.

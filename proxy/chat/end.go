@@ -110,7 +110,11 @@ func (e *ending) unfinished() []int {
 func (e *ending) emit(q queued) error {
 	frame, end := q.frame, q.end
 	if q.piece >= 0 {
-		if r := e.turn.Pieces[q.piece]; r.Granted() {
+		switch r := e.turn.Pieces[q.piece]; {
+		case r.Granted() && q.run:
+			_, err := r.WriteTo(e.out) // nothing is added to fragments
+			return err
+		case r.Granted():
 			var b bytes.Buffer
 			if _, err := r.WriteTo(&b); err != nil {
 				return err
@@ -124,7 +128,11 @@ func (e *ending) emit(q queued) error {
 	if slices.ContainsFunc(q.finish, e.speaks) {
 		return e.spoken(frame, q)
 	}
-	return e.out.write(insert(frame, end, e.finishes(q)))
+	extra := e.finishes(q)
+	if extra == nil {
+		return e.out.write(frame)
+	}
+	return e.out.write(insert(frame, end, extra))
 }
 
 // finishes notes what a frame that goes out now opens and ends, and answers the

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,24 +67,19 @@ func TestATextFrameAllocatesNothing(t *testing.T) {
 }
 
 func allocatesNothing(t *testing.T, plainly bool) {
-	s, frames := textStream(1 << 30)
-	s.plainly = plainly
-	one := func() {
-		f, err := frames.Next()
-		if err == nil {
-			err = s.take(f)
-		}
-		if err == nil && !frames.Buffered() {
-			s.out.flush()
-		}
-		if err != nil {
+	few, many := reading(100, plainly), reading(4100, plainly)
+	require.InDelta(t, testing.AllocsPerRun(20, few), testing.AllocsPerRun(20, many), 2)
+}
+
+// reading takes a stream of so many frames.
+func reading(frames int, plainly bool) func() {
+	return func() {
+		s, all := textStream(frames)
+		s.plainly = plainly
+		if _, err := s.takeAll(all); !errors.Is(err, io.ErrUnexpectedEOF) {
 			panic(err)
 		}
 	}
-	for range 100 {
-		one()
-	}
-	require.Zero(t, testing.AllocsPerRun(2000, one))
 }
 
 // remembers is a sink that keeps what was written last.
@@ -114,17 +110,12 @@ func TestNoHeartbeatAfterTheEnd(t *testing.T) {
 }
 
 func BenchmarkTextFrame(b *testing.B) {
-	s, frames := textStream(1 << 60)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(textFrame(7))))
-	for b.Loop() {
-		f, err := frames.Next()
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := s.take(f); err != nil {
-			b.Fatal(err)
-		}
+	for name, plainly := range map[string]bool{"known": false, "read": true} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(textFrame(7))))
+			reading(b.N, plainly)()
+		})
 	}
 }
 

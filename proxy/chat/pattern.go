@@ -22,7 +22,8 @@ type pattern struct {
 	// Of a fragment of a call:
 	calls *choiceCalls
 	call  *governance.SealedCall
-	place int // the index of the call
+	place int               // the index of the call
+	mould *governance.Mould // out without its strings, nil until it is asked for
 }
 
 // maxPatterns of a stream: choices, or text and reasoning, may take turns.
@@ -64,7 +65,7 @@ func (s *stream) learn(f sse.Frame, frame []byte) {
 	p.inAt = append(p.inAt, openai.Span{Start: from, End: len(p.in)})
 	p.outAt = append(p.outAt, openai.Span{Start: left, End: len(p.out)})
 	ch := &v.Choices[0]
-	p.index, p.choice, p.call = ch.Index, s.choice(ch.Index), nil
+	p.index, p.choice, p.call, p.mould = ch.Index, s.choice(ch.Index), nil, nil
 	if len(ch.Calls) > 0 {
 		p.calls = s.coll.of(ch.Index)
 		p.place = ch.Calls[0].Index
@@ -79,24 +80,49 @@ func (s *stream) learn(f sse.Frame, frame []byte) {
 // forget drops every pattern: they speak of calls and choices of this reply.
 func (s *stream) forget() { s.patterns, s.oldest = s.patterns[:0], 0 }
 
-// match finds the strings of a frame that is like the pattern. They are valid as long as the frame.
-func (p *pattern) match(raw []byte, found [][]byte) ([][]byte, bool) {
+// match finds the strings of a frame like the pattern that b begins with, and its length; 0: b begins with none. The
+// strings are valid as long as b.
+func (p *pattern) match(b []byte, found [][]byte) ([][]byte, int) {
 	found = found[:0]
+	if len(p.slots) == 0 {
+		return found, 0
+	}
 	at := 0
 	for i := range p.slots {
 		between := p.inAt[i].Of(p.in)
-		if !bytes.HasPrefix(raw[at:], between) {
-			return found, false
+		if !bytes.HasPrefix(b[at:], between) {
+			return found, 0
 		}
 		at += len(between)
-		end := openai.StringEnd(raw[at:])
+		end := openai.StringEnd(b[at:])
 		if end < 0 {
-			return found, false
+			return found, 0
 		}
-		found = append(found, raw[at:at+end])
+		found = append(found, b[at:at+end])
 		at += end
 	}
-	return found, len(p.slots) > 0 && bytes.Equal(raw[at:], p.inAt[len(p.slots)].Of(p.in))
+	last := p.inAt[len(p.slots)].Of(p.in)
+	if !bytes.HasPrefix(b[at:], last) {
+		return found, 0
+	}
+	return found, at + len(last)
+}
+
+// takeKnown takes the frames that are there and like an earlier one. They are cut where that one was: no string of theirs
+// holds the end of a line, and nothing that follows an LF belongs to the line before it.
+func (s *stream) takeKnown(frames *sse.Reader) error {
+	for {
+		ahead := frames.Ahead()
+		p, n := s.like(ahead)
+		if p == nil || ahead[n-1] != '\n' {
+			return nil
+		}
+		taken, err := s.takeLike(p)
+		if !taken || err != nil {
+			return err
+		}
+		frames.Skip(n)
+	}
 }
 
 // knownFrame takes a frame that is like an earlier one. false: it has to be read.
@@ -104,19 +130,32 @@ func (s *stream) knownFrame(f sse.Frame) (taken bool, err error) {
 	if !f.Complete {
 		return false, nil
 	}
+	p, n := s.like(f.Raw)
+	if p == nil || n < len(f.Raw) {
+		return false, nil
+	}
+	return s.takeLike(p)
+}
+
+// like is the pattern of the frame that b begins with, nil if it has none, and the length of the frame. Its strings are
+// in s.strings.
+func (s *stream) like(b []byte) (p *pattern, n int) {
 	for i := range s.patterns {
 		p := &s.patterns[i]
-		var like bool
-		if s.strings, like = p.match(f.Raw, s.strings); !like {
-			continue
+		if s.strings, n = p.match(b, s.strings); n > 0 {
+			return p, n
 		}
-		switch {
-		case p.call == nil && len(s.queue) == 0 && !p.choice.waits:
-			return true, s.text(p)
-		case p.call != nil && !p.choice.finished && p.calls.byIndex[p.place] == p.call:
-			return true, s.fragment(p)
-		}
-		return false, nil
+	}
+	return nil, 0
+}
+
+// takeLike takes the frame with s.strings that is like a pattern. false: it has to be read.
+func (s *stream) takeLike(p *pattern) (taken bool, err error) {
+	switch {
+	case p.call == nil && len(s.queue) == 0 && !p.choice.waits:
+		return true, s.text(p)
+	case p.call != nil && !p.choice.finished && p.calls.byIndex[p.place] == p.call:
+		return true, s.fragment(p)
 	}
 	return false, nil
 }
@@ -154,11 +193,23 @@ func (s *stream) fragment(p *pattern) error {
 			p.calls.pair(p.call, s.strings[i])
 		}
 	}
-	frame := s.filled(p)
+	before := s.coll.sealed.Size()
 	if n := len(s.queue); n > 0 && s.queue[n-1].run && s.queue[n-1].choice[0] == p.index {
-		s.coll.sealed.Extend(frame)
+		s.coll.sealed.Extend(p.cast(), s.strings...)
 	} else {
-		s.queue = append(s.queue, queued{piece: s.coll.sealed.Piece(frame, p.index), choice: []int{p.index}, run: true})
+		s.queue = append(s.queue, queued{piece: s.coll.sealed.Piece(s.filled(p), p.index), choice: []int{p.index}, run: true})
 	}
-	return s.keep(len(frame))
+	return s.keep(s.coll.sealed.Size() - before)
+}
+
+// cast is the mould of the frames that leave.
+func (p *pattern) cast() *governance.Mould {
+	if p.mould == nil {
+		around := make([][]byte, len(p.outAt))
+		for i, at := range p.outAt {
+			around[i] = at.Of(p.out)
+		}
+		p.mould = governance.NewMould(around...)
+	}
+	return p.mould
 }

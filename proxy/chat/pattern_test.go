@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -16,6 +18,7 @@ import (
 	"cadreen/governance"
 	"cadreen/proxy/openai"
 	"cadreen/proxy/sse"
+	"cadreen/store"
 )
 
 // page is a ResponseWriter that keeps what was written.
@@ -29,53 +32,108 @@ func (p *page) WriteHeader(int)     {}
 func (p *page) Flush()              {}
 
 // through feeds a stream to a fresh reply, reading every frame or only those that are not like an earlier one.
-func through(text string, plainly bool) (s *stream, out *page, err error) {
+func through(text io.Reader, plainly bool) (s *stream, out *page, err error) {
 	h := New(Options{Settings: Settings{HeartbeatStyle: HeartbeatOff}})
-	t := &turn{req: &openai.Request{N: 1}, caller: Caller{TraceID: "cad_1"}}
+	t := &turn{req: &openai.Request{N: 1}, caller: Caller{TraceID: "cad_1", Workspace: "w"}}
 	s = &stream{h: h, t: t, id: newIdentity("int_1", "m", h.o.Now()), coll: newCollector(1 << 20), choices: map[int]*choiceState{}, plainly: plainly}
 	s.idJSON = openai.Quote(nil, s.id.id)
 	out = &page{head: http.Header{}}
 	s.out = newWriter(out, h.o.Settings)
-	frames := sse.NewReader(strings.NewReader(text), 1<<20)
-	for {
-		f, err := frames.Next()
-		if errors.Is(err, io.EOF) {
-			s.out.open()
-			s.out.flush()
-			return s, out, nil
+	_, err = s.takeAll(sse.NewReader(text, 1<<20))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil // nothing but its end is missing
+		s.out.open()
+	}
+	s.out.flush()
+	return s, out, err
+}
+
+// cuts are ways for a text to arrive.
+var cuts = map[string]func(string) io.Reader{
+	"at once":    func(text string) io.Reader { return strings.NewReader(text) },
+	"by bytes":   func(text string) io.Reader { return iotest.OneByteReader(strings.NewReader(text)) },
+	"by frames":  func(text string) io.Reader { return frameByFrame(text, 0) },
+	"unevenly":   func(text string) io.Reader { return frameByFrame(text, 30) },
+	"with error": func(text string) io.Reader { return iotest.DataErrReader(strings.NewReader(text)) },
+}
+
+// frameByFrame yields one frame a read, or all but its last bytes together with those of the frame before.
+func frameByFrame(text string, last int) io.Reader {
+	var list []io.Reader
+	for len(text) > 0 {
+		n := len(text)
+		if i := strings.Index(text, "\n\n"); i >= 0 && i+2 < n {
+			n = max(i+2-last, 1)
 		}
-		if err == nil {
-			err = s.take(f)
+		list = append(list, strings.NewReader(text[:n]))
+		text = text[n:]
+	}
+	return io.MultiReader(list...)
+}
+
+// alike asserts that both ways of taking a stream come to the same, however it arrives.
+func alike(t require.TestingT, text string) {
+	want, said, errWant := through(strings.NewReader(text), true)
+	released := releasedBy(t, want)
+	for name, cut := range cuts {
+		got, saw, errGot := through(cut(text), false)
+		require.Equal(t, fmt.Sprint(errWant), fmt.Sprint(errGot), name)
+		require.Equal(t, said.String(), saw.String(), name)
+		require.Equal(t, want.out.opened(), got.out.opened())
+		require.Equal(t, want.coll.sealed.Calls(), got.coll.sealed.Calls())
+		require.Equal(t, want.coll.sealed.Size(), got.coll.sealed.Size())
+		require.Equal(t, want.kept, got.kept)
+		require.Len(t, got.choices, len(want.choices))
+		for i, c := range want.choices {
+			require.Equal(t, *c, *got.choices[i], "choice %d", i)
+			require.Equal(t, want.coll.asCame(i), got.coll.asCame(i))
 		}
-		if err != nil {
-			s.out.flush()
-			return s, out, err
+		bytesOf := func(s *stream) (n int) {
+			for _, q := range s.queue {
+				n += len(q.frame)
+			}
+			return n
 		}
+		require.Equal(t, bytesOf(want), bytesOf(got))
+		require.Equal(t, released, releasedBy(t, got), name)
 	}
 }
 
-// alike asserts that both ways of taking a stream come to the same.
-func alike(t require.TestingT, text string) {
-	want, said, errWant := through(text, true)
-	got, saw, errGot := through(text, false)
-	require.Equal(t, fmt.Sprint(errWant), fmt.Sprint(errGot))
-	require.Equal(t, said.String(), saw.String())
-	require.Equal(t, want.out.opened(), got.out.opened())
-	require.Equal(t, want.coll.sealed.Calls(), got.coll.sealed.Calls())
-	require.Equal(t, want.coll.sealed.Size(), got.coll.sealed.Size())
-	require.Equal(t, want.kept, got.kept)
-	require.Len(t, got.choices, len(want.choices))
-	for i, c := range want.choices {
-		require.Equal(t, *c, *got.choices[i], "choice %d", i)
-		require.Equal(t, want.coll.asCame(i), got.coll.asCame(i))
+// allowing allows every call.
+type allowing struct{}
+
+func (allowing) Decide(_ governance.Facts, calls []governance.Call) []governance.CallDecision {
+	list := make([]governance.CallDecision, len(calls))
+	for i := range list {
+		list[i] = governance.CallDecision{Call: calls[i], Verdict: governance.Allow}
 	}
-	bytesOf := func(s *stream) (n int) {
-		for _, q := range s.queue {
-			n += len(q.frame)
+	return list
+}
+func (allowing) Hosted(governance.Facts, string) bool { return true }
+func (allowing) ReadsReleased(string) bool            { return false }
+
+// accepting is an engine that keeps nothing.
+type accepting struct{ store.Engine }
+
+func (accepting) Now(context.Context) (time.Time, error)            { return time.Unix(1767225600, 0), nil }
+func (accepting) Commit(context.Context, string, ...store.Op) error { return nil }
+
+// releasedBy are the bytes of all calls of a stream, in their pieces and on their own.
+func releasedBy(t require.TestingT, s *stream) (out [2]string) {
+	desk := governance.NewDesk(accepting{}, allowing{}, governance.DeskOptions{})
+	plan, err := desk.Plan(context.Background(), &governance.Turn{Sealed: s.coll.sealed, AsCame: func(int) bool { return true }, Facts: governance.Facts{Workspace: "w"}})
+	require.NoError(t, err)
+	turn, err := desk.Commit(context.Background(), plan, governance.Asked{})
+	require.NoError(t, err)
+	for i, list := range [][]governance.Release{turn.Pieces, turn.Calls} {
+		var b bytes.Buffer
+		for _, r := range list {
+			_, err := r.WriteTo(&b)
+			require.NoError(t, err)
 		}
-		return n
+		out[i] = b.String()
 	}
-	require.Equal(t, bytesOf(want), bytesOf(got))
+	return out
 }
 
 // drawString is the inside of a JSON string, now and then of none.
@@ -167,7 +225,7 @@ func FuzzPattern(f *testing.F) {
 
 // Text frames are known from the third on: the first brings our ids, the second is learnt.
 func TestTextFramesAreKnownByTheirPattern(t *testing.T) {
-	s, _, err := through(textFrame(1)+textFrame(2), false)
+	s, _, err := through(strings.NewReader(textFrame(1)+textFrame(2)), false)
 	require.NoError(t, err)
 	for _, frame := range []string{textFrame(3), textFrame(44444)} {
 		f, err := sse.NewReader(iotest.OneByteReader(strings.NewReader(frame)), 1<<20).Next()
@@ -191,7 +249,7 @@ func TestFragmentsOfACallGatherInOnePiece(t *testing.T) {
 	for i := range 200 {
 		text += chunk(fmt.Sprintf(`{"index":0,"function":{"arguments":"%d"}}`, i))
 	}
-	s, _, err := through(text, false)
+	s, _, err := through(strings.NewReader(text), false)
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(s.queue), 3)
 	calls := s.coll.sealed.Calls()
@@ -210,7 +268,7 @@ func TestAnIndexUsedAgainIsNotTheCallOfThePattern(t *testing.T) {
 	more := chunk(`"function":{"arguments":"1"}`)
 	text := head("a") + more + more + more + head("b") + more + more + head("a") + more
 	alike(t, text)
-	s, _, err := through(text, false)
+	s, _, err := through(strings.NewReader(text), false)
 	require.NoError(t, err)
 	calls := s.coll.sealed.Calls()
 	require.Len(t, calls, 2)

@@ -158,27 +158,43 @@ func (s *stream) next() {
 
 // run reads the model's stream to its end and writes ours.
 func (s *stream) run(ctx context.Context, frames *sse.Reader) (governance.Gate, error) {
+	done, err := s.takeAll(frames)
+	if err != nil {
+		return "", err
+	}
+	return s.end(ctx, done)
+}
+
+// takeAll takes every frame of a reply and answers the model's end mark, or ours where it has none.
+func (s *stream) takeAll(frames *sse.Reader) (done []byte, err error) {
 	for {
+		if err := s.takeKnown(frames); err != nil {
+			return nil, err
+		}
+		if !frames.Buffered() {
+			// Nothing more is to be had without waiting.
+			s.out.flush()
+			if len(frames.Ahead()) == 0 && frames.Fill() {
+				continue
+			}
+		}
 		f, err := frames.Next()
 		if err == nil && f.Done() {
-			return s.end(ctx, f.Raw)
+			return f.Raw, nil
 		}
 		if err == nil || f.Raw != nil {
 			if err := s.take(f); err != nil {
-				return "", err
-			}
-			if !frames.Buffered() {
-				s.out.flush()
+				return nil, err
 			}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
 			if !s.complete() {
-				return "", upstreamGone(io.ErrUnexpectedEOF)
+				return nil, upstreamGone(io.ErrUnexpectedEOF)
 			}
-			return s.end(ctx, doneFrame)
+			return doneFrame, nil
 		case err != nil:
-			return "", upstreamGone(err)
+			return nil, upstreamGone(err)
 		}
 	}
 }

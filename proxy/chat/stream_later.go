@@ -61,12 +61,12 @@ func (s *stream) later(v *openai.View, f sse.Frame, frame []byte, end int, carri
 		c.text = c.text || hasWords(v.Data, &v.Choices[i])
 	}
 	s.queue = append(s.queue, q)
-	return s.keep(len(frame))
+	return s.keep(int64(len(frame)))
 }
 
 // keep counts bytes that wait.
-func (s *stream) keep(n int) error {
-	s.kept += int64(n)
+func (s *stream) keep(n int64) error {
+	s.kept += n
 	if s.kept > s.h.o.Settings.KeptLimit {
 		return fault.New(fault.ServiceUnavailable, "the calls of this turn are over %d bytes", s.h.o.Settings.KeptLimit)
 	}

@@ -97,6 +97,14 @@ func (o *writer) write(frame []byte) error {
 	return o.broken
 }
 
+// Write is write: an io.Writer for what leaves in whole frames.
+func (o *writer) Write(frames []byte) (int, error) {
+	if err := o.write(frames); err != nil {
+		return 0, err
+	}
+	return len(frames), nil
+}
+
 // together is how many bytes of frames gather at most, before the last of them.
 const together = 16 << 10
 

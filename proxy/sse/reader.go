@@ -88,6 +88,27 @@ func (r *Reader) Buffered() bool {
 	return ok
 }
 
+// Ahead is what has been read and not yet delivered, at most one frame's limit of it. Whoever knows the frame that it
+// begins with can take that with Skip instead of Next. It is valid until the next call.
+func (r *Reader) Ahead() []byte { return r.buf[r.pos:min(len(r.buf), r.pos+r.max)] }
+
+// Skip takes the first n bytes of Ahead, which are one frame: those that Next would deliver.
+func (r *Reader) Skip(n int) {
+	r.pos += n
+	r.first = false
+	r.cut.consume(n)
+}
+
+// Fill reads once more, waiting for what comes. false: nothing came, and Next says why.
+func (r *Reader) Fill() bool {
+	if r.err != nil {
+		return false
+	}
+	before := len(r.buf) - r.pos
+	r.fill()
+	return len(r.buf)-r.pos > before
+}
+
 func (r *Reader) tooLarge() error {
 	r.err = fmt.Errorf("%w of %d bytes", ErrFrameTooLarge, r.max)
 	r.pos = len(r.buf)
@@ -99,9 +120,7 @@ func (r *Reader) deliver(n int, complete bool) Frame {
 	raw := r.buf[r.pos : r.pos+n : r.pos+n]
 	f := Frame{Raw: raw, At: -1, Complete: complete}
 	r.joined = f.read(r.joined[:0], r.first)
-	r.pos += n
-	r.first = false
-	r.cut.consume(n)
+	r.Skip(n)
 	return f
 }
 

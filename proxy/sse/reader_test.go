@@ -354,3 +354,42 @@ func TestAppendingToAFrameLeavesTheNextAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "data: b\n\n", string(f.Raw))
 }
+
+// Whoever looks ahead and takes frames without Next sees the same frames, and whoever does both.
+func TestFramesAheadAreThoseOfNext(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := strings.Join(rapid.SliceOf(rapid.SampledFrom([]string{"data: a\n\n", "data: b\r\n\r\n", ": c\n", "\n", "data: dd\r\r", "data", "\r", "event: e\n"})).Draw(t, "text"), "")
+		want, _, err := all(NewReader(strings.NewReader(text), 0))
+		require.ErrorIs(t, err, io.EOF)
+		r := NewReader(iotest.HalfReader(strings.NewReader(text)), 0)
+		for _, frame := range want {
+			for len(r.Ahead()) == 0 {
+				require.True(t, r.Fill(), "%q is still to come", frame.Raw)
+			}
+			for more := rapid.IntRange(0, 2).Draw(t, "fills"); more > 0 && r.Fill(); more-- {
+			}
+			if ahead := string(r.Ahead()); strings.HasPrefix(ahead, frame.Raw) && strings.HasSuffix(frame.Raw, "\n") && rapid.Bool().Draw(t, "skips") {
+				r.Skip(len(frame.Raw))
+				continue
+			}
+			if rapid.Bool().Draw(t, "asks") {
+				r.Buffered()
+			}
+			f, err := r.Next()
+			require.NoError(t, err)
+			require.Equal(t, frame, keep(f))
+		}
+		require.False(t, r.Fill())
+		_, err = r.Next()
+		require.ErrorIs(t, err, io.EOF)
+	})
+}
+
+func TestNoMoreIsSeenAheadThanAFrameMayHave(t *testing.T) {
+	r := NewReader(strings.NewReader("data: 0123456789\n\n"), 10)
+	require.True(t, r.Fill())
+	require.Equal(t, "data: 0123", string(r.Ahead()))
+	_, err := r.Next()
+	require.ErrorIs(t, err, ErrFrameTooLarge)
+	require.False(t, r.Fill())
+}
