@@ -38,7 +38,11 @@ func (s *stream) end(ctx context.Context, done []byte) (governance.Gate, error) 
 	if err := s.out.write(done); err != nil {
 		return "", err
 	}
-	s.out.flush()
+	if s.t.behind {
+		s.out.flush()
+	} else {
+		s.out.hand()
+	}
 	return e.outcome.gate, nil
 }
 

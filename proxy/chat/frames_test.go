@@ -101,12 +101,57 @@ func TestNoHeartbeatAfterTheEnd(t *testing.T) {
 	s.out.open()
 	s.choices[0] = &choiceState{role: true, finished: true}
 	s.beat()
+	s.out.pulse() // the headers
 	s.out.pulse()
 	require.Contains(t, client.last, `"content":""`, "until then there are heartbeats")
 	_, err := s.end(t.Context(), doneFrame)
 	require.NoError(t, err)
 	s.out.pulse()
 	require.Equal(t, string(doneFrame), client.last)
+}
+
+// flushes is a sink that notes what was written up to each flush.
+type flushes struct {
+	sink
+	at []int
+}
+
+func (f *flushes) Flush() { f.at = append(f.at, f.n) }
+
+// The headers go with the first frame, and without one when it takes its time; the end goes with the end of the answer,
+// unless that has to wait for something else.
+func TestHeadersAndEndNeedNoFlushOfTheirOwn(t *testing.T) {
+	one := len(textFrame(1))
+	for name, c := range map[string]struct {
+		slow, behind bool
+		want         []int
+	}{
+		"a frame at once": {want: []int{one}},
+		"a slow model":    {slow: true, want: []int{0, one}},
+		"work behind it":  {behind: true, want: []int{one, one + len(doneFrame)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := textStream(0)
+			client := &flushes{sink: sink{head: http.Header{}}}
+			s.out = newWriter(client, Settings{Heartbeat: time.Hour})
+			defer s.out.stop()
+			s.t.behind = c.behind
+			s.out.open()
+			s.out.flush()
+			require.Empty(t, client.at)
+			if c.slow {
+				s.out.pulse()
+				s.out.pulse()
+			}
+			require.NoError(t, s.out.write([]byte(textFrame(1))))
+			s.out.flush()
+			s.choices[0] = &choiceState{role: true, finished: true}
+			_, err := s.end(t.Context(), doneFrame)
+			require.NoError(t, err)
+			require.Equal(t, c.want, client.at)
+			require.Equal(t, one+len(doneFrame), client.n)
+		})
+	}
 }
 
 func BenchmarkTextFrame(b *testing.B) {

@@ -78,6 +78,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	// What became of the calls of the turn before is noted while the model thinks.
 	noted := h.noteResults(ctx, t)
 	defer func() { <-noted }()
+	t.behind = noted != nothing || t.key != ""
 
 	// The otherwise identical body goes to the model. Its text flows; its calls
 	// wait for the decision. After a refusal that is given back to it, it is

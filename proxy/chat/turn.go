@@ -23,6 +23,7 @@ type turn struct {
 	// errorsHTTP: blocked and held-for-review are to be 403, not a gate.
 	errorsHTTP bool
 	body       []byte // what the model gets
+	behind     bool   // when the answer has been written more is to be done that no client should wait for
 	replans    int    // refusals given back so far
 	maxReplans int
 }

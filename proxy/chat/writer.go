@@ -24,8 +24,10 @@ type writer struct {
 	sent  bool    // something was handed on since the last flush
 	// waits: nothing has gone out, headers neither; frames gather in early
 	// until open is called.
-	waits  bool
-	early  []byte
+	waits bool
+	early []byte
+	// due: the headers are to go out with the first frame, or when it takes its time.
+	due    bool
 	broken error
 }
 
@@ -38,6 +40,9 @@ func newWriter(w http.ResponseWriter, s Settings) *writer {
 	}
 	return out
 }
+
+// headersWithin is how long the headers wait for a frame to go with.
+const headersWithin = 5 * time.Millisecond
 
 // open sends the headers and what has gathered.
 func (o *writer) open() {
@@ -53,11 +58,15 @@ func (o *writer) open() {
 			o.broken = errors.Join(errGone, err)
 		}
 		o.early = nil
+	} else if o.timer != nil && !o.ended {
+		o.due = true
+		o.timer.Reset(min(headersWithin, o.every))
+		return
 	}
 	o.push()
 }
 
-// opened says that headers have gone out.
+// opened says that headers have gone out, or go with the first frame.
 func (o *writer) opened() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -142,10 +151,18 @@ func (o *writer) flush() {
 	}
 }
 
+// hand is flush for what the end of the answer flushes.
+func (o *writer) hand() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.send()
+}
+
 func (o *writer) push() {
 	if o.waits {
 		return
 	}
+	o.due = false
 	if err := o.rc.Flush(); err != nil && o.broken == nil {
 		o.broken = errors.Join(errGone, err)
 	}
@@ -174,11 +191,11 @@ func (o *writer) pulse() {
 	if o.ended || o.broken != nil {
 		return
 	}
-	if o.waits {
-		o.timer.Reset(o.every)
-		return
-	}
-	if o.beat != nil {
+	switch {
+	case o.waits:
+	case o.due:
+		o.push()
+	case o.beat != nil:
 		o.send()
 		if _, err := o.w.Write(o.beat); err != nil {
 			o.broken = errors.Join(errGone, err)
