@@ -21,9 +21,9 @@ test: ## run every test against real servers (redis-server, Node.js 20 or later)
 	@.ci/needs
 	$(GO) test -p 2 -timeout 15m ./...
 
-race: ## run every test under the race detector (slow, needs a C compiler)
+race: ## run every test under the race detector, with memory that is given back made unreadable (slow, needs a C compiler)
 	@.ci/needs
-	CGO_ENABLED=1 $(GO) test -race -p 2 -timeout 30m ./...
+	CGO_ENABLED=1 $(GO) test -race -tags poison -p 2 -timeout 30m ./...
 
 chaos: ## run the fault suite 20 times longer than make test does, about half an hour (CHAOS=20)
 	@.ci/needs

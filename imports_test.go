@@ -40,8 +40,9 @@ var mayImport = map[string][]string{
 	"governance/policies": {"governance", "store", "fault"},
 	"proxy/openai":        {},
 	"proxy/sse":           {},
+	"proxy/lent":          {},
 	// What an answer says crosses from conversations in the reader's own type, so its room counts as part of conversations.
-	"proxy/*": {"proxy/openai", "proxy/sse", "proxy/backend", "conversations", "conversations/answer", "governance", "governance/policies", "tools", "intelligence", "intelligence/audit", "fault"},
+	"proxy/*": {"proxy/openai", "proxy/sse", "proxy/lent", "proxy/backend", "conversations", "conversations/answer", "governance", "governance/policies", "tools", "intelligence", "intelligence/audit", "fault"},
 	// Keys of requests are claimed in the store.
 	"proxy/idempotency": {"fault", "store"},
 	// Keys are kept in the store, and readiness asks whether it can write.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,6 +61,8 @@ func (c *client) Header() http.Header         { return c.head }
 func (c *client) WriteHeader(status int)      { c.status = status }
 func (c *client) Write(p []byte) (int, error) { c.got += len(p); return len(p), nil }
 func (c *client) Flush()                      {}
+
+func (c *client) SetReadDeadline(time.Time) error { return nil }
 
 func newInside(b testing.TB, kind walk) *inside {
 	b.Helper()

@@ -69,9 +69,9 @@ const (
 // Finding is the outcome.
 type Finding struct {
 	What         What
-	Conversation string // id of the conversation, made up when nobody named one
-	Group        string // the id the client named, "" if none
-	Hold         governance.Hold
+	Conversation string           // id of the conversation, made up when nobody named one
+	Group        string           // the id the client named, "" if none
+	Hold         *governance.Hold // nil for none
 	Answer       answer.Answer
 	Open         []governance.Hold
 	NeedsTools   bool     // IsNothing: the hold was asked in a request with tools, this one has none

@@ -74,7 +74,7 @@ func (s *search) open(h governance.Hold) (answer.Answer, bool) {
 }
 
 func (s *search) answers(h governance.Hold, a answer.Answer) {
-	s.out.What, s.out.Hold, s.out.Answer, s.out.Conversation = IsAnswer, h, a, h.Conversation
+	s.out.What, s.out.Hold, s.out.Answer, s.out.Conversation = IsAnswer, &h, a, h.Conversation
 }
 
 // bareWord reads an answer that comes with nothing but the conversation's id. It

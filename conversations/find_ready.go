@@ -23,7 +23,8 @@ func (s *search) ready(matched []governance.Hold) (bool, error) {
 		return false, err
 	}
 	refuses := len(live) > 0 && s.refuses()
-	for _, h := range live {
+	for i := range live {
+		h := &live[i]
 		switch {
 		case h.State == governance.StateReleased && !refuses && s.missed(h),
 			h.State == governance.StateHeld && !refuses && h.Ready:
@@ -62,7 +63,7 @@ func (s *search) reviewed(matched []governance.Hold) ([]governance.Hold, error) 
 // missed says that a hold was picked up and that its calls have not arrived, as
 // far as can be told: the reply was not written whole or the client sends its
 // request again, and the transcript shows none of the calls.
-func (s *search) missed(h governance.Hold) bool {
+func (s *search) missed(h *governance.Hold) bool {
 	switch {
 	case h.ReleaseAnswer != governance.PickedUp, s.Now.Sub(h.Closed) > lost:
 		return false

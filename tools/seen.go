@@ -73,8 +73,8 @@ type Seen struct {
 }
 
 type print struct {
-	workspace string
-	tools     uint64
+	workspace        string
+	tools, functions uint64
 }
 
 type sighting struct {
@@ -93,14 +93,11 @@ func NewSeen(engine store.Engine, log *slog.Logger) *Seen {
 
 var seenSeed = maphash.MakeSeed()
 
-// Note takes notice of what a request offered. raw are the bytes that the request
-// spells its tools in; only where such bytes are new, or were last noted a while
-// ago, is offered called. Nothing is written here, and nothing waits.
-func (s *Seen) Note(workspace string, now time.Time, raw func(yield func([]byte)), offered func() map[string]governance.Tool) {
-	var h maphash.Hash
-	h.SetSeed(seenSeed)
-	raw(func(b []byte) { _, _ = h.Write(b) })
-	p := print{workspace, h.Sum64()}
+// Note takes notice of what a request offered. tools and functions are the bytes
+// that the request spells it in; only where such bytes are new, or were last noted
+// a while ago, is offered called. Nothing is written here, and nothing waits.
+func (s *Seen) Note(workspace string, now time.Time, tools, functions []byte, offered func() map[string]governance.Tool) {
+	p := print{workspace, maphash.Bytes(seenSeed, tools), maphash.Bytes(seenSeed, functions)}
 	s.mu.Lock()
 	at, known := s.prints[p]
 	s.mu.Unlock()

@@ -43,11 +43,11 @@ func note(s *tools.Seen, workspace string, at time.Time, offered ...governance.T
 	for _, t := range offered {
 		byName[t.Name] = t
 	}
-	s.Note(workspace, at, func(yield func([]byte)) {
-		for _, t := range offered {
-			yield(fmt.Appendf(nil, "%s %s %s", t.Name, t.Description, t.Schema))
-		}
-	}, func() map[string]governance.Tool { looked = true; return byName })
+	var raw []byte
+	for _, t := range offered {
+		raw = fmt.Appendf(raw, "%s %s %s", t.Name, t.Description, t.Schema)
+	}
+	s.Note(workspace, at, raw, nil, func() map[string]governance.Tool { looked = true; return byName })
 	return looked
 }
 
@@ -179,7 +179,7 @@ func BenchmarkNoteOfAKnownRequest(b *testing.B) {
 	s := tools.NewSeen(engine, nil)
 	raw := []byte(strings.Repeat("x", 19<<10))
 	note := func() {
-		s.Note("shop", noon, func(yield func([]byte)) { yield(raw) }, func() map[string]governance.Tool {
+		s.Note("shop", noon, raw, nil, func() map[string]governance.Tool {
 			return map[string]governance.Tool{"a": {Type: "function", Name: "a"}}
 		})
 	}

@@ -85,7 +85,7 @@ func noteTool(t *testing.T, url, workspace string, tool governance.Tool) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); seen.Run(ctx) }()
-	seen.Note(workspace, time.Now(), func(yield func([]byte)) { yield([]byte(tool.Name)) }, func() map[string]governance.Tool { return map[string]governance.Tool{tool.Name: tool} })
+	seen.Note(workspace, time.Now(), []byte(tool.Name), nil, func() map[string]governance.Tool { return map[string]governance.Tool{tool.Name: tool} })
 	require.Eventually(t, func() bool {
 		list, err := seen.Tools(ctx, workspace)
 		return err == nil && len(list) == 1

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -33,14 +34,14 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, t *turn) er
 		if err := h.o.Desk.Reply(ctx, t.caller.Workspace, t.found.Hold.ID, t.lastUserText()); err != nil {
 			return err
 		}
-		s.text, s.out.gate = conversations.TextStillWaiting(a.places(&t.found.Hold)...), governance.GateEscalate
+		s.text, s.out.gate = conversations.TextStillWaiting(a.places(t.found.Hold)...), governance.GateEscalate
 	default:
 		s.text = conversations.TextUnknown()
 		if t.found.NeedsTools {
 			s.text = conversations.TextNeedsTools()
 		}
 	}
-	s.out.next = a.next(s.out.gate, &t.found.Hold)
+	s.out.next = a.next(s.out.gate, cmp.Or(t.found.Hold, new(governance.Hold))) // a yes or no is waited for
 	_, err := h.speak(ctx, w, t, s)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	gosse "github.com/tmaxmax/go-sse"
 
 	"cadreen/fault"
@@ -20,8 +21,11 @@ type identity struct {
 	model   []byte // raw JSON string
 }
 
-func newIdentity(intent string, model string, now time.Time) identity {
-	return identity{id: "chatcmpl-" + intent, created: strconv.AppendInt(nil, now.Unix(), 10), model: openai.Quote(nil, model)}
+// newReplyID makes the id of a reply.
+func newReplyID() string { return "chatcmpl-int_" + ulid.Make().String() }
+
+func newIdentity(id, model string, now time.Time) identity {
+	return identity{id: id, created: strconv.AppendInt(nil, now.Unix(), 10), model: openai.Quote(nil, model)}
 }
 
 // learn takes created and model from what the model sent; it answers whether
@@ -196,8 +200,10 @@ type outcome struct {
 
 // added are the top-level fields of a good answer, with a leading comma.
 func (o outcome) added() []byte {
-	return o.appendEnding(o.appendIDs(make([]byte, 0, addedRoom+len(o.intelligence))))
+	return o.appendAdded(make([]byte, 0, addedRoom+len(o.intelligence)))
 }
+
+func (o outcome) appendAdded(b []byte) []byte { return o.appendEnding(o.appendIDs(b)) }
 
 // addedRoom is enough for the usual outcome, in bytes.
 const addedRoom = 384

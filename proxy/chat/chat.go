@@ -52,10 +52,10 @@ type Options struct {
 	Seen ToolsSeen
 }
 
-// ToolsSeen takes notice of what a request offered. raw yields the bytes that its
-// tools are spelled in; offered is called only where they are new.
+// ToolsSeen takes notice of what a request offered. tools and functions are the
+// bytes that it is spelled in; offered is called only where they are new.
 type ToolsSeen interface {
-	Note(workspace string, now time.Time, raw func(yield func([]byte)), offered func() map[string]governance.Tool)
+	Note(workspace string, now time.Time, tools, functions []byte, offered func() map[string]governance.Tool)
 }
 
 // Caller is who asks, as the server verified it.

@@ -52,7 +52,7 @@ func (r *repeating) Read(p []byte) (int, error) {
 func textStream(frames int) (*stream, *sse.Reader) {
 	h := New(Options{Settings: Settings{HeartbeatStyle: HeartbeatOff}})
 	t := &turn{req: &openai.Request{N: 1}, caller: Caller{TraceID: "cad_1"}}
-	s := &stream{h: h, t: t, id: newIdentity("int_1", "m", h.o.Now()), coll: newCollector(1 << 20), choices: map[int]*choiceState{}}
+	s := &stream{h: h, t: t, id: newIdentity("chatcmpl-int_1", "m", h.o.Now()), coll: newCollector(1 << 20), choices: map[int]*choiceState{}}
 	s.idJSON = openai.Quote(nil, s.id.id)
 	s.out = newWriter(&sink{head: http.Header{}}, h.o.Settings)
 	s.out.open()

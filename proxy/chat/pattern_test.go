@@ -35,7 +35,7 @@ func (p *page) Flush()              {}
 func through(text io.Reader, plainly bool) (s *stream, out *page, err error) {
 	h := New(Options{Settings: Settings{HeartbeatStyle: HeartbeatOff}})
 	t := &turn{req: &openai.Request{N: 1}, caller: Caller{TraceID: "cad_1", Workspace: "w"}}
-	s = &stream{h: h, t: t, id: newIdentity("int_1", "m", h.o.Now()), coll: newCollector(1 << 20), choices: map[int]*choiceState{}, plainly: plainly}
+	s = &stream{h: h, t: t, id: newIdentity("chatcmpl-int_1", "m", h.o.Now()), coll: newCollector(1 << 20), choices: map[int]*choiceState{}, plainly: plainly}
 	s.idJSON = openai.Quote(nil, s.id.id)
 	out = &page{head: http.Header{}}
 	s.out = newWriter(out, h.o.Settings)

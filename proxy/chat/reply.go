@@ -3,20 +3,21 @@ package chat
 import (
 	"bytes"
 	"context"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 
 	"cadreen/fault"
 	"cadreen/governance"
+	"cadreen/proxy/lent"
 	"cadreen/proxy/openai"
 )
 
 // reply serves a JSON reply: read once, its calls cut out and put back only as
 // far as they are released, our fields added, everything else as it came. It
 // answers true where the model is to be asked again.
-func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Header, t *turn, id identity) (again bool, err error) {
+func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Header, t *turn, id string) (again bool, err error) {
 	asked := t.caller.Trace.Begin()
 	up, err := h.model(ctx, in, t)
 	if err != nil {
@@ -25,53 +26,102 @@ func (h *Handler) reply(ctx context.Context, w http.ResponseWriter, in http.Head
 	}
 	defer func() { _ = up.Body.Close() }()
 	passOn(w.Header(), up.Header)
-	body, err := io.ReadAll(io.LimitReader(up.Body, h.o.Settings.ReplyLimit+1))
+	came, err := lent.Read(up.Body, usualReply, h.o.Settings.ReplyLimit)
 	if err != nil {
 		err = upstreamGone(err)
 		h.tellModel(t, asked, openai.Span{}, nil, nil, err)
 		return false, err
 	}
+	defer came.Release()
+	body := came.B
 	if int64(len(body)) > h.o.Settings.ReplyLimit {
 		return false, fault.New(fault.ServiceUnavailable, "the model's reply is over %d bytes", h.o.Settings.ReplyLimit)
 	}
-	var v openai.View
+	r := rooms.Get().(*room)
+	defer r.release()
+	v := &r.view
 	if err := v.Parse(body); err != nil || len(v.Choices) == 0 {
 		err = fault.Wrap(err, fault.ServiceUnavailable, "the model's reply is not a chat completion")
 		h.tellModel(t, asked, openai.Span{}, nil, nil, err)
 		return false, err
 	}
 	h.tellModel(t, asked, v.Model, v.Usage.Of(v.Data), v.Data, nil)
-	coll := newCollector(h.o.Settings.KeptLimit)
-	for i := range v.Choices {
-		ch := &v.Choices[i]
-		if len(ch.Calls) > 0 || ch.HasLegacy {
-			coll.finish(ch.Index, ch.FinishReason)
-			coll.whole(body, ch)
-		}
-	}
-	sealJSON(&v, coll)
-	if err := coll.full(); err != nil {
-		return false, fault.Wrap(err, fault.ServiceUnavailable, "the model's reply holds too much: %v", err)
-	}
-	edits := append(append(make([]openai.Edit, 0, 4), v.Cut(addedNames...)...), idEdit(&v, id))
-	a := &asker{base: t.caller.BaseURL, turn: t}
+	r.edits = append(append(r.edits[:0], v.Cut(addedNames...)...), r.idEdit(id))
 	out := outcome{conversation: t.found.Conversation, trace: t.caller.TraceID, gate: governance.GateOK}
-	out.next = a.next(out.gate, nil)
-	if !coll.sealed.Empty() {
-		more, decided, err := h.govern(ctx, t, a, &v, coll)
+	out.next = new(asker).next(out.gate, nil)
+	coll := h.collected(v)
+	if coll != nil {
+		if err := coll.full(); err != nil {
+			return false, fault.Wrap(err, fault.ServiceUnavailable, "the model's reply holds too much: %v", err)
+		}
+		more, decided, err := h.govern(ctx, t, &asker{base: t.caller.BaseURL, turn: t}, v, coll)
 		if err != nil || more == nil {
 			return err == nil, err
 		}
-		edits, out = append(edits, more...), decided
+		r.edits, out = append(r.edits, more...), decided
 	}
-	edits = append(edits, openai.Edit{Span: openai.Span{Start: v.Object.End - 1, End: v.Object.End - 1}, With: t.told(out).added()})
-	final := openai.Splice(nil, body, edits...)
+	r.added = t.told(out).appendAdded(r.added[:0])
+	r.edits = append(r.edits, openai.Edit{Span: openai.Span{Start: v.Object.End - 1, End: v.Object.End - 1}, With: r.added})
+	final := lent.New(openai.SpliceRoom(body, r.edits))
+	defer final.Release()
+	final.B = openai.Splice(final.B, body, r.edits...)
 	head := w.Header()
-	values := []string{"application/json", strconv.Itoa(len(final)), string(out.gate)}
+	values := []string{"application/json", strconv.Itoa(len(final.B)), string(out.gate)}
 	head["Content-Type"], head["Content-Length"], head[GateHeader] = values[0:1:1], values[1:2:2], values[2:3:3]
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(final)
+	_, _ = w.Write(final.B)
 	return false, nil
+}
+
+// usualReply is how much room, in bytes, a reply is given before it says how much it needs.
+const usualReply = 2000
+
+// room is what a JSON reply is read and written in. The next one gets it.
+type room struct {
+	view      openai.View
+	edits     []openai.Edit
+	id, added []byte
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+func (r *room) release() {
+	clear(r.edits)
+	if r.view.Forget() && !lent.Poisoned {
+		rooms.Put(r)
+	}
+}
+
+// idEdit gives the reply our id in place of the model's.
+func (r *room) idEdit(id string) openai.Edit {
+	v := &r.view
+	if v.ID.Present() {
+		r.id = openai.Quote(r.id[:0], id)
+		return openai.Edit{Span: v.ID, With: r.id}
+	}
+	at := v.Object.Start + 1
+	r.id = append(openai.Quote(append(r.id[:0], `"id":`...), id), ',')
+	return openai.Edit{Span: openai.Span{Start: at, End: at}, With: r.id}
+}
+
+// collected are the calls of a reply, nil if it has none.
+func (h *Handler) collected(v *openai.View) *collector {
+	var coll *collector
+	for i := range v.Choices {
+		ch := &v.Choices[i]
+		if len(ch.Calls) == 0 && !ch.HasLegacy {
+			continue
+		}
+		if coll == nil {
+			coll = newCollector(h.o.Settings.KeptLimit)
+		}
+		coll.finish(ch.Index, ch.FinishReason)
+		coll.whole(v.Data, ch)
+	}
+	if coll != nil {
+		sealJSON(v, coll)
+	}
+	return coll
 }
 
 // govern decides the calls of a JSON reply and answers the edits that make it

@@ -2,9 +2,11 @@ package chat
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"cadreen/governance"
+	"cadreen/proxy/openai"
 )
 
 // toolMessages are the tool messages of the transcript from a position on, with
@@ -55,10 +57,10 @@ func (h *Handler) noteResults(ctx context.Context, t *turn) <-chan struct{} {
 	for from > 0 && t.req.Messages[from-1].Role != "assistant" {
 		from--
 	}
-	messages := t.toolMessages(from)
-	if len(messages) == 0 {
+	if !slices.ContainsFunc(t.req.Messages[from:], func(m openai.Message) bool { return m.Role == "tool" }) {
 		return nothing
 	}
+	messages := t.toolMessages(from)
 	done := make(chan struct{})
 	note, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	go func() {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/oklog/ulid/v2"
-
 	"cadreen/conversations"
 	"cadreen/fault"
 	"cadreen/governance"
@@ -36,7 +34,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 		return requestFault(err)
 	}
 	defer req.Release()
-	t := &turn{req: req, caller: c, key: r.Header.Get("Idempotency-Key")}
+	t := &turn{req: req, caller: c, now: h.o.Now(), key: r.Header.Get("Idempotency-Key")}
 	t.errorsHTTP = h.o.Settings.ErrorsHTTP
 	if v := r.Header.Get("X-Cadreen-Errors"); v != "" {
 		t.errorsHTTP = v == "http"
@@ -87,9 +85,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	if h.o.Settings.Replan {
 		t.maxReplans = maxReplans
 	}
-	id := newIdentity("int_"+ulid.Make().String(), req.Model, h.o.Now())
+	id := newReplyID()
 	if req.Stream {
-		return h.stream(ctx, w, r.Header, t, id)
+		return h.stream(ctx, w, r.Header, t, newIdentity(id, req.Model, t.now))
 	}
 	for again := true; again && err == nil; {
 		again, err = h.reply(ctx, w, r.Header, t, id)
@@ -102,11 +100,8 @@ func (h *Handler) seen(t *turn) {
 	if h.o.Seen == nil || len(t.req.Tools) == 0 {
 		return
 	}
-	h.o.Seen.Note(t.caller.Workspace, h.o.Now(), func(yield func([]byte)) {
-		for i := range t.req.Tools {
-			yield(t.req.Tools[i].Span.Of(t.req.Body))
-		}
-	}, func() map[string]governance.Tool { return t.tools().ByName() })
+	h.o.Seen.Note(t.caller.Workspace, t.now, t.req.OfferedTools.Of(t.req.Body), t.req.OfferedFunctions.Of(t.req.Body),
+		func() map[string]governance.Tool { return t.tools().ByName() })
 }
 
 // model sends the turn's body to the model.
@@ -127,7 +122,7 @@ func (h *Handler) find(ctx context.Context, r *http.Request, t *turn) error {
 	found, err := conversations.Find(ctx, h.o.Desk, conversations.Request{
 		Workspace: t.caller.Workspace, Principal: t.requester().ID,
 		BodyID: t.req.ConversationID, NamedID: h.named(r, t.req),
-		HasTools: t.req.HasTools(), Forced: t.forced() != "", Retry: t.retry, Transcript: transcript{t.req}, Now: h.o.Now(),
+		HasTools: t.req.HasTools(), Forced: t.forced() != "", Retry: t.retry, Transcript: transcript{t.req}, Now: t.now,
 	})
 	t.found = found
 	return err

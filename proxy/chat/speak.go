@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/oklog/ulid/v2"
-
 	"cadreen/governance"
 	"cadreen/proxy/openai"
 )
@@ -30,7 +28,7 @@ func (h *Handler) speak(ctx context.Context, w http.ResponseWriter, t *turn, s s
 		model = "cadreen"
 	}
 	s.out = t.told(s.out)
-	id := newIdentity("int_"+ulid.Make().String(), model, h.o.Now())
+	id := newIdentity(newReplyID(), model, h.o.Now())
 	body, err := s.completion(id)
 	contentType := "application/json"
 	if t.req.Stream {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"cadreen/conversations"
 	"cadreen/fault"
@@ -17,6 +18,7 @@ import (
 type turn struct {
 	req    *openai.Request
 	caller Caller
+	now    time.Time // when it began
 	found  conversations.Finding
 	key    string // Idempotency-Key
 	retry  bool   // the client's library says that it sends this again

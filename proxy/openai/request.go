@@ -23,6 +23,8 @@ type Request struct {
 	MetadataConversation string // metadata.conversation_id, else metadata.thread_id
 	Messages             []Message
 	Tools                []Tool // tools, then legacy functions
+	OfferedTools         Span   // the value of tools, zero if there is none
+	OfferedFunctions     Span   // the value of functions
 	ToolChoice           Choice // tool_choice, else legacy function_call
 	WebSearch            bool   // web_search_options is there
 
@@ -64,15 +66,11 @@ var requests = sync.Pool{New: func() any { return new(Request) }}
 // Release gives the room that the request takes to the next one. It may be called once, when nobody holds the request
 // any more; its strings stay good.
 func (r *Request) Release() {
-	if cap(r.doc.nodes) > maxNodes {
-		return
+	r.Body = nil
+	if r.doc.forget() && !poisoned {
+		requests.Put(r)
 	}
-	r.Body, r.doc.b = nil, nil
-	requests.Put(r)
 }
-
-// maxNodes bounds the room that is kept.
-const maxNodes = 1 << 14
 
 func (r *Request) read() error {
 	body := r.Body
@@ -112,9 +110,9 @@ func (r *Request) read() error {
 		case "messages":
 			messages = o.node
 		case "tools":
-			tools = o.node
+			tools, r.OfferedTools = o.node, o.Value
 		case "functions":
-			functions = o.node
+			functions, r.OfferedFunctions = o.node, o.Value
 		case "tool_choice":
 			choice = o.node
 		case "function_call":

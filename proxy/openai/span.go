@@ -28,11 +28,7 @@ func Splice(dst, src []byte, edits ...Edit) []byte {
 	if !slices.IsSortedFunc(edits, byPlace) {
 		slices.SortStableFunc(edits, byPlace)
 	}
-	room := len(src)
-	for _, e := range edits {
-		room += len(e.With)
-	}
-	dst = slices.Grow(dst, room)
+	dst = slices.Grow(dst, SpliceRoom(src, edits))
 	at := 0
 	for _, e := range edits {
 		if e.Start < at || e.End < e.Start || e.End > len(src) {
@@ -42,6 +38,15 @@ func Splice(dst, src []byte, edits ...Edit) []byte {
 		at = e.End
 	}
 	return append(dst, src[at:]...)
+}
+
+// SpliceRoom is how many bytes Splice appends at most.
+func SpliceRoom(src []byte, edits []Edit) int {
+	room := len(src)
+	for _, e := range edits {
+		room += len(e.With)
+	}
+	return room
 }
 
 func byPlace(a, b Edit) int {

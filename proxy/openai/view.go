@@ -129,6 +129,12 @@ func (v *View) Parse(data []byte) error {
 	return nil
 }
 
+// Forget lets go of the document. It answers whether the view's room is worth keeping for another one.
+func (v *View) Forget() bool {
+	v.Data = nil
+	return v.doc.forget()
+}
+
 func notNull(b []byte, s Span) Span {
 	if b[s.Start] == 'n' {
 		return Span{}

@@ -25,6 +25,15 @@ type node struct {
 	next        int32 // the node behind it and all that is inside it
 }
 
+// maxNodes bounds the room that is used again.
+const maxNodes = 1 << 14
+
+// forget lets go of the document, for whose room another one comes; false: the room is too large to be kept.
+func (d *document) forget() bool {
+	d.b = nil
+	return cap(d.nodes) <= maxNodes
+}
+
 // root is the node of the whole document.
 const root = 0
 
