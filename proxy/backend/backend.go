@@ -41,7 +41,8 @@ type Backend interface {
 // Request is one chat completion to be sent.
 type Request struct {
 	// Body is sent byte for byte. It must not be changed or reused, not even
-	// after an error: the transport may still be reading it.
+	// after an error: net/http's transport, the way to https, may still be
+	// reading it.
 	Body []byte
 	// Stream is true if Body asks for server-sent events.
 	Stream bool
@@ -101,7 +102,7 @@ type Settings struct {
 	// BreakFor, 10 s by default, is how long it stays open before one request
 	// may try again.
 	BreakFor time.Duration
-	// Transport replaces the connection pool, for tests.
+	// Transport replaces the way to the server and its connections, for tests.
 	Transport http.RoundTripper
 	// Now is the clock for dates in headers and for the age of a Check.
 	Now func() time.Time
@@ -131,11 +132,11 @@ func Open(cfg Settings) (Backend, error) {
 	if cfg.Timeout < 0 || cfg.IdleTimeout < 0 || cfg.MaxConns < 0 {
 		return nil, fmt.Errorf("%w: backend.timeout, backend.idle_timeout and the connection limit must not be negative", ErrSettings)
 	}
-	cfg.setDefaults()
+	cfg.setDefaults(base)
 	return newServer(cfg, base), nil
 }
 
-func (cfg *Settings) setDefaults() {
+func (cfg *Settings) setDefaults(base *url.URL) {
 	orDefault(&cfg.Timeout, 10*time.Minute)
 	orDefault(&cfg.IdleTimeout, 5*time.Minute)
 	orDefault(&cfg.Retries, 2)
@@ -147,7 +148,7 @@ func (cfg *Settings) setDefaults() {
 		cfg.Now = time.Now
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = newTransport(cfg.MaxConns)
+		cfg.Transport = newWay(base, http.ProxyFromEnvironment, cfg.MaxConns)
 	}
 }
 

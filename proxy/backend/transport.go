@@ -3,6 +3,7 @@ package backend
 import (
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -11,7 +12,20 @@ import (
 // for every request.
 const idleConns = 1024
 
-// newTransport makes the connection pool. It is used without http.Client: no
+// newWay makes the way to the server: direct where that is possible, else
+// net/http's own. proxy is http.ProxyFromEnvironment.
+func newWay(base *url.URL, proxy func(*http.Request) (*url.URL, error), maxConns int) http.RoundTripper {
+	if through, err := proxy(&http.Request{URL: base}); base.Scheme == "http" && through == nil && err == nil && isPlain(base.Host) {
+		return newDirect(base, maxConns)
+	}
+	return newTransport(maxConns)
+}
+
+func newDialer() *net.Dialer {
+	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+}
+
+// newTransport makes net/http's connection pool. It is used without http.Client: no
 // redirect is ever followed, since it would carry the body and possibly the
 // key to another host, and there is no cookie jar.
 //
@@ -22,10 +36,9 @@ func newTransport(maxConns int) *http.Transport {
 	if maxConns > 0 {
 		keep = maxConns
 	}
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
+		DialContext:         newDialer().DialContext,
 		TLSHandshakeTimeout: 10 * time.Second,
 		ForceAttemptHTTP2:   true,
 		HTTP2: &http.HTTP2Config{
@@ -36,10 +49,10 @@ func newTransport(maxConns int) *http.Transport {
 		MaxIdleConns:        0, // one host, so the limit per host is the limit
 		MaxIdleConnsPerHost: keep,
 		MaxConnsPerHost:     maxConns,
-		IdleConnTimeout:     90 * time.Second,
+		IdleConnTimeout:     idleTime,
 		// A compressed stream would be held back by the decoder.
 		DisableCompression:     true,
-		MaxResponseHeaderBytes: 256 << 10,
+		MaxResponseHeaderBytes: headLimit,
 		// A usual request with its headers is one write.
 		WriteBufferSize: 32 << 10,
 		ReadBufferSize:  16 << 10,

@@ -47,6 +47,9 @@ func newUpstream(t *testing.T, handler http.HandlerFunc) *upstream {
 	return u
 }
 
+// throughNetHTTP has backends opened with net/http's transport, where the direct way is the default.
+var throughNetHTTP bool
+
 // open makes a backend for the upstream; retries are quick, all else as shipped.
 func (u *upstream) open(t *testing.T, change func(*Settings)) Backend {
 	t.Helper()
@@ -58,6 +61,9 @@ func open(t *testing.T, url string, change func(*Settings)) Backend {
 	cfg := Settings{URL: url, APIKey: testKey, RetryWait: time.Millisecond}
 	if change != nil {
 		change(&cfg)
+	}
+	if throughNetHTTP && cfg.Transport == nil {
+		cfg.Transport = newTransport(cfg.MaxConns)
 	}
 	b, err := Open(cfg)
 	require.NoError(t, err)

@@ -1,7 +1,8 @@
 // Command rawecho is what Cadreen is measured against: a proxy that copies bytes and does nothing else. It is the committed
 // baseline, so it is written as well as one would: the request body is read whole and sent whole with its length, the pool of
 // connections to the upstream is as large as the concurrency, the Transport has the settings that Cadreen's has, buffers are
-// used again, and a stream is flushed whenever what has come is written.
+// used again, and a stream is flushed whenever what has come is written. (Cadreen itself uses that Transport for https, and
+// an exchange of its own to a model behind plain http, as here.)
 //
 // With -kind reverse it is httputil.ReverseProxy of the standard library instead, behind plain net/http, with the same Transport.
 package main
