@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -41,26 +40,5 @@ func TestExpiredDocumentsLeaveTheFile(t *testing.T) {
 		doc, err := e.Get(t.Context(), "w", "thing", id)
 		require.NoError(t, err, id)
 		require.Equal(t, value, string(doc.Value))
-	}
-}
-
-// A file of the first schema is brought to today's when it is opened.
-func TestAFileOfTheFirstSchema(t *testing.T) {
-	path, err := createFile(filepath.Join(t.TempDir(), "cadreen.db"))
-	require.NoError(t, err)
-	db, err := sql.Open("sqlite", writerDSN(path))
-	require.NoError(t, err)
-	for _, text := range []string{schemas[0], `PRAGMA user_version = 1`,
-		`INSERT INTO docs (workspace, kind, id, version, positions, value) VALUES ('w', 'thing', CAST('a' AS BLOB), 3, x'', CAST('old' AS BLOB))`} {
-		_, err = db.Exec(text)
-		require.NoError(t, err)
-	}
-	require.NoError(t, db.Close())
-	for range 2 {
-		e := open(t, path)
-		doc, err := e.Get(t.Context(), "w", "thing", "a")
-		require.NoError(t, err)
-		require.Equal(t, store.Doc{Kind: "thing", ID: "a", Version: 3, Value: []byte("old")}, doc)
-		require.NoError(t, e.Close())
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // schemas are the steps from an empty file to today's tables. How many of them
 // a file has taken is kept in its user_version.
-var schemas = []string{schema, expiry}
+var schemas = []string{schema, expiry, numbered}
 
 // A document's positions are kept twice: as rows of positions, which List
 // walks, and packed in the document, so that reading a document and removing
@@ -60,6 +60,30 @@ CREATE TABLE probe (n INTEGER PRIMARY KEY, at INTEGER NOT NULL);
 const expiry = `
 ALTER TABLE docs ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX docs_expires ON docs (expires) WHERE expires > 0;
+`
+
+// What the positions of a workspace, a kind and an index share stands once, as a
+// number, and a document by its own: half the bytes, and as many fewer pages to
+// write. The ids, by which equal scores are ordered, are those of the documents.
+const numbered = `
+CREATE TABLE lists (
+	n         INTEGER PRIMARY KEY,
+	workspace TEXT NOT NULL,
+	kind      TEXT NOT NULL,
+	name      TEXT NOT NULL,
+	UNIQUE (workspace, kind, name)
+);
+INSERT INTO lists (workspace, kind, name) SELECT DISTINCT workspace, kind, name FROM positions;
+CREATE TABLE numbered (
+	list  INTEGER NOT NULL, -- lists.n
+	key   BLOB NOT NULL,
+	score INTEGER NOT NULL,
+	doc   INTEGER NOT NULL, -- docs.n
+	PRIMARY KEY (list, key, score, doc)
+) WITHOUT ROWID;
+INSERT INTO numbered SELECT l.n, p.key, p.score, p.doc FROM lists l CROSS JOIN positions p USING (workspace, kind, name) ORDER BY l.n;
+DROP TABLE positions;
+ALTER TABLE numbered RENAME TO positions;
 `
 
 // createFile makes the folder and an empty file, readable by the owner only.

@@ -10,9 +10,13 @@ import (
 	"cadreen/store"
 )
 
-const listText = `SELECT d.id, d.version, d.positions, d.value
-	FROM positions p JOIN docs d ON d.n = p.doc
-	WHERE p.workspace = ? AND p.kind = ? AND p.name = ? AND p.key = ? AND p.score BETWEEN ? AND ? `
+const (
+	listText = `SELECT d.id, d.version, d.positions, d.value
+	FROM positions p CROSS JOIN docs d ON d.n = p.doc
+	WHERE p.list = (SELECT n FROM lists WHERE workspace = ? AND kind = ? AND name = ?) AND p.key = ? AND p.score BETWEEN ? AND ? `
+	ascending  = `ORDER BY p.score, d.id LIMIT ? OFFSET ?`
+	descending = `ORDER BY p.score DESC, d.id DESC LIMIT ? OFFSET ?`
+)
 
 // Get reads one document.
 func (e *Engine) Get(ctx context.Context, workspace, kind, id string) (store.Doc, error) {

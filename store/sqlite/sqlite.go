@@ -111,8 +111,8 @@ func (e *Engine) openReaders(ctx context.Context, path string) (err error) {
 		text string
 	}{
 		{&e.get, `SELECT version, positions, value FROM docs WHERE workspace = ? AND kind = ? AND id = ? AND (expires = 0 OR expires > ?)`},
-		{&e.listUp, listText + `ORDER BY p.score, p.id LIMIT ? OFFSET ?`},
-		{&e.list, listText + `ORDER BY p.score DESC, p.id DESC LIMIT ? OFFSET ?`},
+		{&e.listUp, listText + ascending},
+		{&e.list, listText + descending},
 		{&e.log, `SELECT seq, at, value FROM logs WHERE workspace = ? AND log = ? AND seq > ? ORDER BY seq LIMIT ?`},
 	} {
 		if *s.stmt, err = e.read.PrepareContext(ctx, s.text); err != nil {

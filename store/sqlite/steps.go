@@ -31,8 +31,17 @@ type steps struct {
 	find, insert, update, remove, purge statement
 	unplace                             statement
 	place                               [mostPlaces]statement // of so many positions and one
+	list, enlist                        statement
 	add, trim                           statement
+
+	lists map[list]int64 // numbers of lists that were asked for
 }
+
+// list is what positions share.
+type list struct{ workspace, kind, name string }
+
+// mostLists is how many numbers of lists are remembered.
+const mostLists = 1 << 16
 
 type statement interface {
 	driver.StmtExecContext
@@ -53,7 +62,7 @@ func prepare(ctx context.Context, connector driver.Connector) (*steps, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &steps{conn: conn}
+	s := &steps{conn: conn, lists: map[list]int64{}}
 	for _, p := range []struct {
 		into *statement
 		text string
@@ -67,7 +76,9 @@ func prepare(ctx context.Context, connector driver.Connector) (*steps, error) {
 		{&s.update, `UPDATE docs SET version = ?, positions = ?, value = ?, expires = ? WHERE n = ?`},
 		{&s.remove, `DELETE FROM docs WHERE n = ?`},
 		{&s.purge, `DELETE FROM docs WHERE n IN (SELECT n FROM docs WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT 4)`},
-		{&s.unplace, `DELETE FROM positions WHERE workspace = ? AND kind = ? AND name = ? AND key = ? AND score = ? AND id = ?`},
+		{&s.unplace, `DELETE FROM positions WHERE list = ? AND key = ? AND score = ? AND doc = ?`},
+		{&s.list, `SELECT n FROM lists WHERE workspace = ? AND kind = ? AND name = ?`},
+		{&s.enlist, `INSERT INTO lists (workspace, kind, name) VALUES (?, ?, ?)`},
 		{&s.add, `INSERT INTO logs (workspace, log, at, value, seq) VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(seq), 0) + 1 FROM logs WHERE workspace = ?1 AND log = ?2))`},
 		{&s.trim, `DELETE FROM logs WHERE workspace = ?1 AND log = ?2 AND seq <= ?3 AND seq < (SELECT max(seq) FROM logs WHERE workspace = ?1 AND log = ?2)`},
 	} {
@@ -75,12 +86,12 @@ func prepare(ctx context.Context, connector driver.Connector) (*steps, error) {
 			return nil, errors.Join(err, s.close())
 		}
 	}
-	text := `INSERT OR FAIL INTO positions (workspace, kind, id, doc, name, key, score) VALUES (?1, ?2, ?3, ?4, ?, ?, ?)`
+	text := `INSERT OR FAIL INTO positions (doc, list, key, score) VALUES (?1, ?, ?, ?)`
 	for i := range s.place {
 		if err := s.prepare(&s.place[i], text); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
-		text += `, (?1, ?2, ?3, ?4, ?, ?, ?)`
+		text += `, (?1, ?, ?, ?)`
 	}
 	return s, nil
 }
@@ -243,13 +254,17 @@ func (s *steps) put(workspace string, doc store.Doc, expires int64, p *planned) 
 	if string(packed) == string(p.packed) {
 		return nil
 	}
-	if err := s.unplaceAll(workspace, doc.Kind, doc.ID, p.packed); err != nil {
+	if err := s.unplaceAll(workspace, doc.Kind, p); err != nil {
 		return err
 	}
 	for some := range slices.Chunk(sorted, mostPlaces) {
-		args := append(make([]driver.Value, 0, 4+3*mostPlaces), workspace, doc.Kind, []byte(doc.ID), p.n)
+		args := append(make([]driver.Value, 0, 1+3*mostPlaces), p.n)
 		for _, x := range some {
-			args = append(args, x.Name, []byte(x.Key), x.Score)
+			n, err := s.listOf(workspace, doc.Kind, x.Name)
+			if err != nil {
+				return err
+			}
+			args = append(args, n, []byte(x.Key), x.Score)
 		}
 		if err := s.exec(s.place[len(some)-1], args...); err != nil {
 			return err
@@ -262,23 +277,56 @@ func (s *steps) delete(workspace string, op store.Delete, p *planned) error {
 	if p.n == 0 {
 		return nil
 	}
-	if err := s.unplaceAll(workspace, op.Kind, op.ID, p.packed); err != nil {
+	if err := s.unplaceAll(workspace, op.Kind, p); err != nil {
 		return err
 	}
 	return s.exec(s.remove, p.n)
 }
 
-func (s *steps) unplaceAll(workspace, kind, id string, packed []byte) error {
-	old, err := unpack(packed)
+func (s *steps) unplaceAll(workspace, kind string, p *planned) error {
+	old, err := unpack(p.packed)
 	if err != nil {
 		return err
 	}
 	for _, x := range old {
-		if err := s.exec(s.unplace, workspace, kind, x.Name, []byte(x.Key), x.Score, []byte(id)); err != nil {
+		n, err := s.listOf(workspace, kind, x.Name)
+		if err != nil {
+			return err
+		}
+		if err := s.exec(s.unplace, n, []byte(x.Key), x.Score, p.n); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// listOf is the number of a list, which it is given here where it has none. A
+// number that is remembered is true: lists are never taken away, and a transaction
+// that fails takes the connection, and what is remembered, with it.
+func (s *steps) listOf(workspace, kind, name string) (int64, error) {
+	of := list{workspace, kind, name}
+	if n, known := s.lists[of]; known {
+		return n, nil
+	}
+	row, ok, err := s.first(s.list, 1, workspace, kind, name)
+	if err != nil {
+		return 0, err
+	}
+	n, _ := row[0].(int64)
+	if !ok {
+		res, err := s.run(s.enlist, workspace, kind, name)
+		if err != nil {
+			return 0, err
+		}
+		if n, err = res.LastInsertId(); err != nil {
+			return 0, err
+		}
+	}
+	if len(s.lists) >= mostLists {
+		clear(s.lists)
+	}
+	s.lists[of] = n
+	return n, nil
 }
 
 func (s *steps) append(workspace string, op store.Append, now time.Time) error {
