@@ -48,6 +48,7 @@ type chain struct {
 	// yet.
 	pending map[Digest]expectation
 	lost    []Digest
+	again   bool // the last seal failed: what it met is no longer pending, and may not be sealed
 }
 
 // expectation is what is known of a record that was not read yet.
@@ -92,7 +93,7 @@ func (c *chain) waits() bool {
 			return true
 		}
 	}
-	return len(c.lost) > 0
+	return len(c.lost) > 0 || c.again
 }
 
 // unanchored are the heads that moved since the last anchor.
@@ -153,6 +154,9 @@ func (w *Writer) seal(ctx context.Context, workspace string, age time.Duration, 
 	w.mu.Unlock()
 	for {
 		more, err := w.sealOnce(ctx, c, age, anchors)
+		w.mu.Lock()
+		c.again = err != nil
+		w.mu.Unlock()
 		if err != nil {
 			return fmt.Errorf("workspace %s: %w", workspace, err)
 		}
@@ -363,7 +367,7 @@ func (w *Writer) write(ctx context.Context, c *chain, link Link, index *pageInde
 			if c.n > 0 {
 				c.heads[c.writer] = Head{Writer: c.writer, N: c.n, Hash: c.head}
 			}
-			c.writer = ""
+			c.writer, c.n = "", 0
 		}
 		return err
 	}

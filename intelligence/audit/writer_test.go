@@ -144,6 +144,38 @@ func TestAnAppendWhoseOutcomeIsUnknown(t *testing.T) {
 	}
 }
 
+// A link whose outcome is unknown may be the last that a process writes: what it was
+// to seal is sealed all the same, and nobody tells of a link that nobody wrote.
+func TestTheLastLinkWhoseOutcomeIsUnknown(t *testing.T) {
+	for name, how := range map[string]int32{"it did not happen": 1, "it happened": 2} {
+		for _, workspace := range []string{shop, store.System} {
+			t.Run(name+" in "+workspace, func(t *testing.T) {
+				onBothStores(t, func(t *testing.T, s stored) {
+					u := &unsure{Engine: s.open(t)}
+					p := begin(t, u, Options{})
+					for range 2 { // every chain has a link
+						p.does(t, event("rec_1", "decision", "cad_1", ""))
+						p.commits(t, store.System, event("rec_2", "key_create", "", ""))
+						require.NoError(t, p.SealOwn(t.Context()))
+						require.NoError(t, p.anchor(t.Context()))
+					}
+					p.commits(t, workspace, event("rec_3", "decision", "cad_3", ""))
+					u.next.Store(how)
+					require.ErrorIs(t, p.SealOwn(t.Context()), store.ErrUnavailable)
+					require.NoError(t, p.SealOwn(t.Context()))
+					require.NoError(t, p.anchor(t.Context()))
+					if workspace == store.System {
+						p.does(t, event("rec_4", "decision", "cad_4", "")) // its link tells of that chain
+					}
+					r := p.check(t)
+					require.Empty(t, r.Broken)
+					require.Zero(t, r.Unsealed)
+				})
+			})
+		}
+	}
+}
+
 func TestRetentionRemovesRecordsAndKeepsTheChain(t *testing.T) {
 	onBothStores(t, func(t *testing.T, s stored) {
 		p := begin(t, s.open(t), Options{Retention: 24 * time.Hour})
