@@ -14,7 +14,6 @@ type body struct {
 	life   *life
 	inner  io.ReadCloser
 	silent time.Duration
-	idle   *time.Timer
 	stream bool
 	ahead  []byte // looked at already, not yet read
 
@@ -34,13 +33,6 @@ const (
 	drainTime  = 100 * time.Millisecond
 )
 
-func newBody(l *life, inner io.ReadCloser, silent time.Duration, stream bool) *body {
-	b := &body{life: l, inner: inner, silent: silent, stream: stream}
-	b.idle = time.AfterFunc(silent, func() { l.cancel(errSilence) })
-	b.idle.Stop()
-	return b
-}
-
 func (b *body) Read(p []byte) (int, error) {
 	if len(b.ahead) > 0 {
 		n := copy(p, b.ahead)
@@ -52,9 +44,9 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	// The clock runs only while we wait for the upstream: a slow client is
 	// not its silence.
-	b.idle.Reset(b.silent)
+	b.life.listen(b.silent)
 	n, err := b.inner.Read(p)
-	b.idle.Stop()
+	b.life.heard()
 	return n, b.leave(p[:n], err)
 }
 
@@ -128,10 +120,9 @@ func (b *body) Close() error {
 	b.mu.Unlock()
 
 	if drain {
-		b.idle.Reset(min(b.silent, drainTime))
+		b.life.listen(min(b.silent, drainTime))
 		_, _ = io.CopyN(io.Discard, b.inner, drainLimit)
 	}
-	b.idle.Stop()
 	b.life.end(errClosed)
 	_ = b.inner.Close() // nothing that the caller could do about it
 	return nil

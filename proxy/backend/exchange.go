@@ -143,7 +143,7 @@ func (s *server) attempt(life *life, q question) (*reply, *failure) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, s.refused(life, resp)
 	}
-	answer := newBody(life, resp.Body, s.settings.IdleTimeout, q.stream)
+	answer := &body{life: life, inner: resp.Body, silent: s.settings.IdleTimeout, stream: q.stream}
 	if err := checkKind(resp.Header, answer, q.stream); err != nil {
 		ended := life.failure()
 		answer.Close()

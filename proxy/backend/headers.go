@@ -101,7 +101,7 @@ func withheld(name string) bool {
 // visible returns what a client may see of an upstream's headers: an
 // allow-list, so that cookies and the names of inner machines never travel.
 func visible(in http.Header) http.Header {
-	out := make(http.Header)
+	var out http.Header // mostly there is nothing
 	for name, values := range in {
 		switch {
 		case name == "X-Request-Id":
@@ -110,6 +110,9 @@ func visible(in http.Header) http.Header {
 		case name == "Openai-Processing-Ms", name == "Openai-Version", name == "X-Should-Retry":
 		default:
 			continue
+		}
+		if out == nil {
+			out = make(http.Header)
 		}
 		out[name] = values
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,22 +20,50 @@ type life struct {
 	caller context.Context
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	limit  *time.Timer
+	until  time.Time   // the limit of the whole; zero if there is none
+	clock  *time.Timer // for whichever limit comes first
+	silent atomic.Bool // and that is the one on silence
 }
 
 func begin(caller context.Context, limit time.Duration) *life {
-	l := &life{caller: caller}
+	l := &life{caller: caller, until: time.Now().Add(limit)}
 	l.ctx, l.cancel = context.WithCancelCause(caller)
-	l.limit = time.AfterFunc(limit, func() { l.cancel(errTimeout) })
+	l.clock = time.AfterFunc(limit, l.expire)
 	return l
 }
 
+func (l *life) expire() {
+	if l.silent.Load() {
+		l.cancel(errSilence)
+		return
+	}
+	l.cancel(errTimeout)
+}
+
 // unbounded lifts the limit on the whole, not the one on silence.
-func (l *life) unbounded() { l.limit.Stop() }
+func (l *life) unbounded() {
+	l.until = time.Time{}
+	l.clock.Stop()
+}
+
+// listen begins to wait for bytes that have to come within so much time.
+func (l *life) listen(longest time.Duration) {
+	silent := true
+	if !l.until.IsZero() {
+		if left := time.Until(l.until); left < longest {
+			longest, silent = left, false
+		}
+	}
+	l.silent.Store(silent)
+	l.clock.Reset(longest)
+}
+
+// heard ends what listen began. The limit on the whole counts again when more is waited for.
+func (l *life) heard() { l.clock.Stop() }
 
 // end releases what the life holds and cancels the upstream if it still works.
 func (l *life) end(cause error) {
-	l.limit.Stop()
+	l.clock.Stop()
 	l.cancel(cause)
 }
 

@@ -119,9 +119,9 @@ func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 // clientsFault passes on what the upstream says about the client's request.
 func (s *server) clientsFault(life *life, resp *http.Response) *fault.Error {
 	// A body that trickles must not keep the client waiting for its own error.
-	slow := time.AfterFunc(min(s.settings.IdleTimeout, refusalTime), func() { life.cancel(errSilence) })
+	life.listen(min(s.settings.IdleTimeout, refusalTime))
 	text, err := io.ReadAll(io.LimitReader(resp.Body, refusalLimit))
-	slow.Stop()
+	life.heard()
 	said, ok := readError(text)
 	if compressed := resp.Header.Get("Content-Encoding"); compressed != "" && !strings.EqualFold(compressed, "identity") {
 		ok = false

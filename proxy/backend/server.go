@@ -63,10 +63,10 @@ func (s *server) Chat(ctx context.Context, req Request) (*Response, error) {
 	header := make(http.Header, len(req.Header)+6)
 	// Here, as the last thing before it leaves: no mistake before this can leak a credential.
 	copyForwardable(header, req.Header)
-	header["Content-Type"] = []string{"application/json"}
-	accept := "application/json"
+	header["Content-Type"] = mediaJSON
+	accept := mediaJSON
 	if req.Stream {
-		accept = "text/event-stream"
+		accept = mediaEvents
 	}
 	s.dress(header, accept, s.authorization(req.Authorization))
 	resp, err := s.ask(ctx, question{
@@ -80,7 +80,7 @@ func (s *server) Chat(ctx context.Context, req Request) (*Response, error) {
 
 func (s *server) Models(ctx context.Context, authorization string) ([]byte, error) {
 	header := make(http.Header, 4)
-	s.dress(header, "application/json", s.authorization(authorization))
+	s.dress(header, mediaJSON, s.authorization(authorization))
 	resp, err := s.ask(ctx, question{method: http.MethodGet, url: s.models, header: header})
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (s *server) Models(ctx context.Context, authorization string) ([]byte, erro
 func (s *server) Check(ctx context.Context) error {
 	return s.checks.once(ctx, s.settings.Now, func() error {
 		header := make(http.Header, 4)
-		s.dress(header, "application/json", s.bearer)
+		s.dress(header, mediaJSON, s.bearer)
 		life := begin(ctx, min(checkTimeout, s.settings.Timeout))
 		resp, fail := s.attempt(life, question{method: http.MethodGet, url: s.models, header: header})
 		if fail == nil {
@@ -131,14 +131,21 @@ func (s *server) authorization(clients string) string {
 	return s.bearer
 }
 
-func (s *server) dress(header http.Header, accept, authorization string) {
-	own := []string{accept, "identity"}
-	header["Accept"], header["Accept-Encoding"] = own[0:1:1], own[1:2:2]
+// Values of headers that are the same for all; nobody writes into them.
+var (
+	mediaJSON   = []string{"application/json"}
+	mediaEvents = []string{"text/event-stream"}
+	identity    = []string{"identity"}
+	ourAgent    = []string{"cadreen"}
+)
+
+func (s *server) dress(header http.Header, accept []string, authorization string) {
+	header["Accept"], header["Accept-Encoding"] = accept, identity
 	if authorization != "" {
 		header["Authorization"] = []string{authorization}
 	}
 	if header["User-Agent"] == nil {
-		header["User-Agent"] = []string{"cadreen"}
+		header["User-Agent"] = ourAgent
 	}
 }
 
