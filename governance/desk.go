@@ -130,8 +130,8 @@ type Plan struct {
 	Said []int
 
 	free   []bool
-	pieces int    // pieces that were sealed when the turn was judged
-	size   int64  // and the bytes of them
+	calls  []Call // as they were judged
+	sealed int    // Sealed.written when they were
 	bundle string // version of the policies that judged it
 	judge  Decider
 	books  *books // the accounts that were read
@@ -145,7 +145,8 @@ func (d *Desk) Plan(ctx context.Context, t *Turn) (*Plan, error) {
 		return nil, storeFault(err)
 	}
 	t.Facts.Now = now
-	p := &Plan{turn: t, Calls: t.Sealed.Calls(), pieces: len(t.Sealed.pieces), size: t.Sealed.size, books: d.books(t.Facts.Workspace)}
+	p := &Plan{turn: t, Calls: t.Sealed.Calls(), sealed: t.Sealed.written(), books: d.books(t.Facts.Workspace)}
+	p.calls = slices.Clone(p.Calls)
 	p.free = make([]bool, len(p.Calls))
 	if p.judge = t.Decider; p.judge == nil {
 		if p.judge, _, err = d.judge(ctx, t.Facts.Workspace); err != nil {
@@ -285,8 +286,7 @@ var errUnsealed = errors.New("governance: the calls changed after they were judg
 // another one, ErrReadings that the turn must be planned anew.
 func (d *Desk) Commit(ctx context.Context, p *Plan, ask Asked) (ReleasedTurn, error) {
 	sealed := p.turn.Sealed
-	calls := sealed.Calls()
-	if !slices.Equal(calls, p.Calls) || len(sealed.pieces) != p.pieces || sealed.size != p.size {
+	if !slices.Equal(p.calls, p.Calls) || sealed.written() != p.sealed {
 		return ReleasedTurn{}, errUnsealed
 	}
 	if p.Hold != nil {
@@ -323,7 +323,7 @@ func (d *Desk) Commit(ctx context.Context, p *Plan, ask Asked) (ReleasedTurn, er
 		if err != nil {
 			return ReleasedTurn{}, storeFault(err)
 		}
-		return sealed.release(calls, p.free, p.turn.AsCame), nil
+		return sealed.release(p.calls, p.free, p.turn.AsCame), nil
 	}
 	return ReleasedTurn{}, busy()
 }

@@ -290,12 +290,24 @@ func TestApprovals17WhatWasJudgedIsWhatIsReleased(t *testing.T) {
 			"argument characters": func(_ *governance.Sealed, c *governance.SealedCall) { c.Argument([]byte("x")) },
 			"a call":              func(s *governance.Sealed, _ *governance.SealedCall) { s.Start(0, governance.FormFunction) },
 			"a piece":             func(s *governance.Sealed, _ *governance.SealedCall) { s.Piece([]byte("frame"), 0) },
+			"a longer piece": func(s *governance.Sealed, _ *governance.SealedCall) {
+				s.Extend(governance.NewMould(nil, nil), nil)
+			},
+			"a member":    func(_ *governance.Sealed, c *governance.SealedCall) { c.Member("x", []byte("1")) },
+			"a name":      func(_ *governance.Sealed, c *governance.SealedCall) { c.Inner("name", []byte(`"drop"`)) },
+			"a container": func(_ *governance.Sealed, c *governance.SealedCall) { c.Container() },
+			"the whole": func(_ *governance.Sealed, c *governance.SealedCall) {
+				c.Whole([]byte(`"function":{"name":"read","arguments":"{}"}`))
+			},
+			"a doubt":   func(_ *governance.Sealed, c *governance.SealedCall) { c.Malform("odd") },
+			"no ending": func(_ *governance.Sealed, c *governance.SealedCall) { c.Truncate() },
 		} {
 			b := newBench(t, governance.DeskOptions{})
 			s := new(governance.Sealed)
 			c := s.Start(0, governance.FormFunction)
 			c.Inner("name", []byte(`"read"`))
 			c.Argument([]byte("{}"))
+			s.Piece([]byte("frame"), 0)
 			p, err := b.desk.Plan(b.ctx, &governance.Turn{Sealed: s, AsCame: func(int) bool { return true },
 				Facts: governance.Facts{Workspace: "w", Requester: alice}})
 			require.NoError(t, err)
@@ -305,6 +317,15 @@ func TestApprovals17WhatWasJudgedIsWhatIsReleased(t *testing.T) {
 			require.Empty(t, out.Calls, name)
 			require.Empty(t, b.records(), name)
 		}
+	})
+	t.Run("a plan's list of calls is not what is released", func(t *testing.T) {
+		b := newBench(t, governance.DeskOptions{})
+		p := b.plan("c", "read")
+		p.Calls[0].Arguments = "{}"
+		out, err := b.desk.Commit(b.ctx, p, governance.Asked{})
+		require.Error(t, err)
+		require.Empty(t, out.Calls)
+		require.Empty(t, b.records())
 	})
 	t.Run("a plan's list of free calls opens nothing", func(t *testing.T) {
 		b := newBench(t, governance.DeskOptions{})

@@ -24,6 +24,7 @@ type Sealed struct {
 	pieces []piece
 	calls  []*SealedCall
 	size   int64
+	writes int // of pieces and calls, see written
 }
 
 type piece struct {
@@ -43,6 +44,7 @@ type SealedCall struct {
 	whole     []byte   // all members as they came, when the call came in one
 	truncated bool
 	malformed string
+	writes    int
 }
 
 type member struct {
@@ -54,6 +56,7 @@ type member struct {
 // Piece keeps a stretch of the reply that carries call bytes of these choices
 // and answers its number, counted from 0. The bytes are copied.
 func (s *Sealed) Piece(raw []byte, choices ...int) int {
+	s.writes++
 	s.size += int64(len(raw))
 	s.pieces = append(s.pieces, piece{raw: bytes.Clone(raw), choices: slices.Clone(choices)})
 	return len(s.pieces) - 1
@@ -62,6 +65,7 @@ func (s *Sealed) Piece(raw []byte, choices ...int) int {
 // Extend appends to the last piece what came right after it and belongs to the same choices: a casting of the mould with
 // these strings in its gaps. The strings are copied.
 func (s *Sealed) Extend(m *Mould, strings ...[]byte) {
+	s.writes++
 	last := &s.pieces[len(s.pieces)-1]
 	if n := len(last.runs); n == 0 || last.runs[n-1].mould != m {
 		last.runs = append(last.runs, run{mould: m})
@@ -75,11 +79,21 @@ func (s *Sealed) Size() int64 { return s.size }
 // Format keeps the bytes out of logs, whatever the verb.
 func (s *Sealed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "governance.Sealed") }
 
+// written is how often something was written: where it is what it was, everything is.
+func (s *Sealed) written() int {
+	n := s.writes
+	for _, c := range s.calls {
+		n += c.writes
+	}
+	return n
+}
+
 // Empty says that nothing was kept.
 func (s *Sealed) Empty() bool { return len(s.pieces) == 0 && len(s.calls) == 0 }
 
 // Start begins a call of a choice.
 func (s *Sealed) Start(choice int, form Form) *SealedCall {
+	s.writes++
 	c := &SealedCall{choice: choice, form: form}
 	switch form {
 	case FormCustom:
@@ -95,12 +109,16 @@ func (s *Sealed) Start(choice int, form Form) *SealedCall {
 
 // Member adds a member of the call object. A later value that says something
 // replaces an earlier one; the place in the order stays.
-func (c *SealedCall) Member(name string, value []byte) { put(&c.outer, name, value) }
+func (c *SealedCall) Member(name string, value []byte) {
+	c.writes++
+	put(&c.outer, name, value)
+}
 
 // Inner adds a member of the call's container other than its arguments. Two
 // different names for one call make it malformed: clients would not agree on
 // what was called.
 func (c *SealedCall) Inner(name string, value []byte) {
+	c.writes++
 	list := &c.inner
 	if c.container != "" {
 		c.Container()
@@ -116,6 +134,7 @@ func (c *SealedCall) Inner(name string, value []byte) {
 
 // Container notes the place of the container among the members.
 func (c *SealedCall) Container() {
+	c.writes++
 	if find(c.outer, c.container) == nil {
 		c.outer = append(c.outer, member{name: c.container})
 	}
@@ -123,6 +142,7 @@ func (c *SealedCall) Container() {
 
 // Argument appends argument characters as they stand between the quotes.
 func (c *SealedCall) Argument(characters []byte) {
+	c.writes++
 	if c.container != "" {
 		c.Container()
 	}
@@ -137,13 +157,22 @@ func (c *SealedCall) Argument(characters []byte) {
 
 // Whole keeps the members of a call that came in one, exactly as they stand
 // between the braces; for judging, its parts are still to be added.
-func (c *SealedCall) Whole(members []byte) { c.whole = bytes.Clone(members) }
+func (c *SealedCall) Whole(members []byte) {
+	c.writes++
+	c.whole = bytes.Clone(members)
+}
 
 // Truncate marks a call that the model did not finish.
-func (c *SealedCall) Truncate() { c.truncated = true }
+func (c *SealedCall) Truncate() {
+	c.writes++
+	c.truncated = true
+}
 
 // Malform marks a call whose shape clients would not agree on.
-func (c *SealedCall) Malform(why string) { c.malformed = why }
+func (c *SealedCall) Malform(why string) {
+	c.writes++
+	c.malformed = why
+}
 
 // ID is the call's id so far, "" when it has none.
 func (c *SealedCall) ID() string { return unquoted(c.outer, "id") }

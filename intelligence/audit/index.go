@@ -1,10 +1,12 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"cadreen/store"
 )
@@ -32,8 +34,8 @@ func newIndex() *pageIndex { return &pageIndex{ids: map[string]bool{}} }
 
 // add takes the ids of a record, unless there is no room for them.
 func (p *pageIndex) add(value []byte) bool {
-	var r record
-	if json.Unmarshal(value, &r) != nil {
+	var r named
+	if json.Unmarshal(value, &r, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)) != nil {
 		return true // it is sealed and found by its number only
 	}
 	var fresh []string

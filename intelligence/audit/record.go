@@ -13,15 +13,11 @@ import (
 
 // record is what this room reads of a record; whoever wrote it owns its form.
 type record struct {
+	named
 	ID             string    `json:"id"`
 	Event          string    `json:"event"`
 	Workspace      string    `json:"workspace"`
-	Conversation   string    `json:"conversation"`
-	TraceID        string    `json:"trace_id"`
-	Via            string    `json:"via"`
 	Principal      string    `json:"principal"`
-	Hold           string    `json:"hold"`
-	Escalation     string    `json:"escalation"`
 	CallID         string    `json:"tool_call_id"`
 	Tool           string    `json:"tool"`
 	ActionDigest   string    `json:"action_digest"`
@@ -34,7 +30,6 @@ type record struct {
 	Resolver       string    `json:"resolver"`
 	Channel        string    `json:"channel"`
 	Reason         string    `json:"reason"`
-	Subject        string    `json:"subject"`
 	SubjectName    string    `json:"subject_name"`
 	SubjectVersion int       `json:"subject_version"`
 	Roles          []string  `json:"roles"`
@@ -47,10 +42,20 @@ type fired struct {
 	Determining bool   `json:"determining"`
 }
 
+// named are the ids in a record.
+type named struct {
+	Conversation string `json:"conversation"`
+	TraceID      string `json:"trace_id"`
+	Via          string `json:"via"`
+	Hold         string `json:"hold"`
+	Escalation   string `json:"escalation"`
+	Subject      string `json:"subject"`
+}
+
 // ids are what a record is found by.
-func (r *record) ids() []string {
-	list := []string{}
-	for _, id := range []string{r.TraceID, r.Via, r.Hold, r.Escalation, r.Conversation, r.Subject} {
+func (r *named) ids() []string {
+	list := make([]string, 0, 3)
+	for _, id := range [...]string{r.TraceID, r.Via, r.Hold, r.Escalation, r.Conversation, r.Subject} {
 		if id != "" && !slices.Contains(list, id) {
 			list = append(list, id)
 		}

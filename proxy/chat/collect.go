@@ -142,7 +142,11 @@ func (c *collector) whole(data []byte, ch *openai.ChoiceView) {
 		call := c.sealed.Start(ch.Index, form(v))
 		cc.order = append(cc.order, call)
 		cc.fill(call, data, v)
-		call.Whole(unplaced(v.Span.Of(data)))
+		members := data[v.Span.Start+1 : v.Span.End-1]
+		if v.Placed {
+			members = unplaced(v.Span.Of(data))
+		}
+		call.Whole(members)
 	}
 	if ch.HasLegacy {
 		v := &ch.Legacy

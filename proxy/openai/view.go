@@ -52,6 +52,7 @@ type CallView struct {
 	Span      Span
 	HasIndex  bool
 	Index     int
+	Placed    bool // a member index stands there, be it null
 	ID        Span
 	Type      Span
 	Name      Span

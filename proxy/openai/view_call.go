@@ -95,6 +95,7 @@ func (v *View) call(c *CallView, n int32) error {
 		}
 		switch at {
 		case 0:
+			c.Placed = true
 			if raw[0] == 'n' {
 				continue
 			}
