@@ -21,8 +21,9 @@ type Answer struct {
 	TraceID string
 	Key     string // Idempotency-Key of the request, "" if none
 	Retry   bool   // the client says that it sends this again
-	// Ask renders the question anew where some of it stays open.
-	Ask func(*Hold) Asked
+	// Ask renders the question anew where some of it stays open, with the calls
+	// behind the hold's items.
+	Ask func(*Hold, []Call) Asked
 }
 
 // words are the answer in a form that can be compared: only the same answer is
@@ -161,7 +162,11 @@ func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now t
 		out.Result = ResultOpen
 	}
 	if a.Ask != nil && h.State == StateHeld && out.Result != ResultWaiting {
-		more, err := d.reask(ctx, h, a.Ask(h), now)
+		calls, err := d.heldCalls(ctx, h)
+		if err != nil {
+			return out, nil, err
+		}
+		more, err := d.reask(ctx, h, a.Ask(h, calls), now)
 		if err != nil {
 			return out, nil, err
 		}

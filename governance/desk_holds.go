@@ -125,7 +125,11 @@ func (d *Desk) HeldCalls(ctx context.Context, workspace, id string) ([]Call, err
 	if err != nil {
 		return nil, storeFault(err)
 	}
-	beside, _, err := d.bytes.Get(ctx, workspace, id)
+	return d.heldCalls(ctx, &h)
+}
+
+func (d *Desk) heldCalls(ctx context.Context, h *Hold) ([]Call, error) {
+	beside, _, err := d.bytes.Get(ctx, h.Workspace, h.ID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, storeFault(err)
 	}

@@ -204,7 +204,7 @@ func (m *machine) answer(pickup bool) {
 		}
 	}
 	fresh := ""
-	a.Ask = func(*governance.Hold) governance.Asked {
+	a.Ask = func(*governance.Hold, []governance.Call) governance.Asked {
 		m.asks++
 		fresh = fmt.Sprint("place ", m.asks)
 		return governance.Asked{PromptPrint: fresh, Pair: fresh, Transcript: fresh, CallsDigest: fresh}

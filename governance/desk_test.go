@@ -126,7 +126,7 @@ func (b *bench) hold(chat string, tools ...string) string {
 func (b *bench) answer(id string, a governance.Answer) governance.Answered {
 	a.By = alice
 	if a.Ask == nil {
-		a.Ask = func(*governance.Hold) governance.Asked { return asked("again") }
+		a.Ask = func(*governance.Hold, []governance.Call) governance.Asked { return asked("again") }
 	}
 	out, err := b.desk.Answer(b.ctx, "w", id, a)
 	require.NoError(b.t, err)

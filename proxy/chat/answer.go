@@ -49,19 +49,17 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, t *turn) er
 // settle takes the answer, and releases what it lets go.
 func (h *Handler) settle(ctx context.Context, w http.ResponseWriter, t *turn, a *asker) error {
 	hold := t.found.Hold
-	kept, err := h.o.Desk.HeldCalls(ctx, t.caller.Workspace, hold.ID)
-	if err != nil {
-		return err
-	}
+	var kept []governance.Call // where some of it stays open
 	tries := 0
 	in := governance.Answer{By: t.requester(), TraceID: t.caller.TraceID, Key: t.key, Retry: t.retry,
 		Pickup: t.found.What == conversations.IsPickup,
-		Ask: func(hold *governance.Hold) governance.Asked {
+		Ask: func(hold *governance.Hold, calls []governance.Call) governance.Asked {
+			kept = calls
 			tag := ""
 			if tries++; tries > 1 {
 				tag = newTag()
 			}
-			return a.asked(hold, kept, false, tag)
+			return a.asked(hold, calls, false, tag)
 		}}
 	switch t.found.Answer.Kind {
 	case answer.Yes:
@@ -78,6 +76,11 @@ func (h *Handler) settle(ctx context.Context, w http.ResponseWriter, t *turn, a 
 	}
 	t.caller.governed(decisions(&done.Hold), &done.Hold)
 	t.tellAnswered(begun, done, h.o.Now())
+	if kept == nil && done.Hold.State == governance.StateHeld {
+		if kept, err = h.o.Desk.HeldCalls(ctx, t.caller.Workspace, hold.ID); err != nil {
+			return err
+		}
+	}
 	s := a.speech(done, kept)
 	if f := t.asError(s.out.gate, s.text, s.out.next); f != nil {
 		t.told(s.out)
