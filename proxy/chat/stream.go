@@ -85,6 +85,7 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, in http.Hea
 	s := &stream{h: h, t: t, id: id, asked: asked, coll: newCollector(h.o.Settings.KeptLimit), choices: map[int]*choiceState{}}
 	s.idJSON = openai.Quote(nil, id.id)
 	s.out = newWriter(w, h.o.Settings)
+	s.out.prompt = t.key != "" // whoever keeps the answer must hear that it has begun before it is whole
 	defer s.out.stop()
 	s.beat()
 	if !t.errorsHTTP {

@@ -28,6 +28,7 @@ type writer struct {
 	early []byte
 	// due: the headers are to go out with the first frame, or when it takes its time.
 	due    bool
+	prompt bool // the headers never wait for a frame
 	broken error
 }
 
@@ -58,7 +59,7 @@ func (o *writer) open() {
 			o.broken = errors.Join(errGone, err)
 		}
 		o.early = nil
-	} else if o.timer != nil && !o.ended {
+	} else if o.timer != nil && !o.ended && !o.prompt {
 		o.due = true
 		o.timer.Reset(min(headersWithin, o.every))
 		return
