@@ -125,7 +125,9 @@ func (w *world) send(c client, list ...message) heard {
 	case conversations.IsAnswer, conversations.IsPickup:
 		a := governance.Answer{By: c.requester(), Retry: c.retry, Pickup: f.What == conversations.IsPickup, Items: f.Answer.Items,
 			Yes: f.Answer.Kind == answer.Yes || f.Answer.Kind == answer.Items,
-			Ask: func(h *governance.Hold, kept []governance.Call) governance.Asked { return w.asked(c, f, h, kept, list, "") }}
+			Ask: func(h *governance.Hold, kept []governance.Call) governance.Asked {
+				return w.asked(c, f, h, kept, list, "")
+			}}
 		done, err := w.desk.Answer(ctx, "w", f.Hold.ID, a)
 		require.NoError(w.t, err)
 		out.result, out.hold, out.prompt = done.Result, done.Hold, done.Hold.Prompt
