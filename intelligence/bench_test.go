@@ -38,7 +38,8 @@ func noOffset() time.Duration { return 0 }
 // chat is everything that the trace of a plain chat completion costs: its id, what
 // it is told on the way, and its end.
 func chat(id string) intelligence.Entry {
-	t := intelligence.New(id, "POST", "/v1/chat/completions", time.Now)
+	started := time.Now()
+	t := intelligence.New(id, "POST", "/v1/chat/completions", started, time.Now)
 	t.Within(nil)
 	t.Shows(intelligence.ProfileOf([]string{"application/json"}))
 	t.OnlyNamed()
@@ -52,7 +53,7 @@ func chat(id string) intelligence.Entry {
 	t.Model(begun, intelligence.ModelCall{Model: "gpt-any", Asked: "gpt-any", Input: 9, Output: 9})
 	t.Outcome("ok", fault.NextAction{Type: "none", Label: "No further action needed"})
 	t.Block()
-	_, e := t.End(200)
+	_, e := t.End(200, time.Since(started))
 	return e
 }
 
@@ -100,7 +101,7 @@ func BenchmarkTrace(b *testing.B) {
 
 // BenchmarkBlock is the profile full in an answer.
 func BenchmarkBlock(b *testing.B) {
-	t := intelligence.New("cad_01M8C0ZC3NY0S84G22CKT5YWNF", "POST", "/v1/chat/completions", time.Now)
+	t := intelligence.New("cad_01M8C0ZC3NY0S84G22CKT5YWNF", "POST", "/v1/chat/completions", time.Now(), time.Now)
 	t.Offers(1, false)
 	t.Judged(t.Begin(), []intelligence.Call{{Tool: "process_refund", Verdict: "confirm", Decision: "conditional", Went: "held", Reason: "rule", Policy: "p", Rule: "r"}})
 	b.ReportAllocs()

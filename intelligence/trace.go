@@ -24,23 +24,26 @@ type Trace struct {
 	workspace string
 	streams   func()          // called once a streamed answer begins, nil
 	model     func(ModelCall) // told of the next model call that is over, nil
+
+	// Room for what a chat without calls tells.
+	stages [2]Stage
+	models [1]ModelCall
+	next   fault.NextAction
 }
 
-// New begins the trace of a request.
-func New(id, method, path string, now func() time.Time) *Trace {
-	return &Trace{now: now, e: Entry{ID: id, Method: method, Path: Redact(path), Started: now(), Tools: -1}}
+// New begins the trace of a request that began at started.
+func New(id, method, path string, started time.Time, now func() time.Time) *Trace {
+	t := &Trace{now: now, e: Entry{ID: id, Method: method, Path: Redact(path), Started: started, Tools: -1}}
+	t.e.Stages, t.e.Models = t.stages[:0], t.models[:0]
+	return t
 }
 
-type contextKey struct{}
-
-// Into is a context that carries the trace.
-func Into(ctx context.Context, t *Trace) context.Context {
-	return context.WithValue(ctx, contextKey{}, t)
-}
+// ContextKey is what the trace of a context is found by.
+type ContextKey struct{}
 
 // From is the trace of a context, nil if there is none.
 func From(ctx context.Context) *Trace {
-	t, _ := ctx.Value(contextKey{}).(*Trace)
+	t, _ := ctx.Value(ContextKey{}).(*Trace)
 	return t
 }
 
@@ -140,9 +143,9 @@ func (t *Trace) Model(begun time.Time, m ModelCall) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	m.Code = ownCode(m.Code)
-	m.Took, m.Model, m.Asked = t.since(begun), Redact(m.Model), Redact(m.Asked)
-	t.e.Models = append(t.e.Models, m)
 	t.stage(Stage{Name: StageModel}, begun)
+	m.Took, m.Model, m.Asked = t.e.Stages[len(t.e.Stages)-1].Took, Redact(m.Model), Redact(m.Asked)
+	t.e.Models = append(t.e.Models, m)
 	if t.model != nil {
 		t.model(m)
 		t.model = nil
@@ -238,8 +241,9 @@ func (t *Trace) Missing(fact, supplier string) {
 // Outcome notes the gate and what the caller should do next.
 func (t *Trace) Outcome(gate string, next fault.NextAction) {
 	t.edit(func(e *Entry) {
-		next.Label, next.Reason = Redact(next.Label), Redact(next.Reason)
-		e.Gate, e.Next = gate, &next
+		t.next = next
+		t.next.Label, t.next.Reason = Redact(next.Label), Redact(next.Reason)
+		e.Gate, e.Next = gate, &t.next
 	})
 }
 
@@ -276,12 +280,13 @@ func (t *Trace) Block() []byte {
 	return block
 }
 
-// End completes the trace: the answer has this status, 0 if it broke off. It
-// answers the entry to store and whose it is; workspace is "" if nobody's.
-func (t *Trace) End(status int) (workspace string, e Entry) {
+// End completes the trace: the answer, which took so long, has this status, 0 if
+// it broke off. It answers the entry to store and whose it is; workspace is "" if
+// nobody's.
+func (t *Trace) End(status int, took time.Duration) (workspace string, e Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.e.Status, t.e.Took = status, t.since(t.e.Started)
+	t.e.Status, t.e.Took = status, max(took.Microseconds(), 0)
 	if status == 0 && t.e.Code == "" {
 		t.e.Code = codeCancelled
 	}

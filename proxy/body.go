@@ -17,7 +17,7 @@ import (
 // whatever the reader made of the error.
 type boundedBody struct {
 	io.ReadCloser
-	control *http.ResponseController
+	control http.ResponseController
 	start   time.Time
 	grace   time.Duration
 	rate    int64
@@ -34,14 +34,17 @@ func (s *Server) bound(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
-	set := s.o.Settings
+	set := &s.o.Settings
 	b := &boundedBody{
-		ReadCloser: http.MaxBytesReader(w, r.Body, set.BodyLimit),
-		control:    http.NewResponseController(w),
+		ReadCloser: r.Body,
+		control:    *http.NewResponseController(w),
 		start:      time.Now(), // a deadline of the connection: always the machine's clock
 		grace:      set.BodyGrace,
 		rate:       set.BodyRate,
 		limit:      set.BodyLimit,
+	}
+	if r.ContentLength < 0 || r.ContentLength > set.BodyLimit { // else net/http holds it to its length
+		b.ReadCloser = http.MaxBytesReader(w, r.Body, set.BodyLimit)
 	}
 	r.Body = b
 	b.deadline()

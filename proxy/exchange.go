@@ -26,8 +26,10 @@ const (
 // statusClientGone is what proxies call a request whose client went away.
 const statusClientGone = 499
 
-// exchange is what the server knows about one request and its response.
+// exchange is what the server knows about one request and its response. It is the
+// request's context, so that everybody finds it and its trace there.
 type exchange struct {
+	context.Context
 	trace string
 	route string // unmatched until a route is found
 	key   string // the principal's id, once it is known
@@ -42,17 +44,30 @@ type exchange struct {
 // unmatched is the route of a request that has none.
 const unmatched = "unmatched"
 
-const exchangeKey = "cadreen.exchange"
+type exchangeKey struct{}
 
-func of(c echo.Context) *exchange { return c.Get(exchangeKey).(*exchange) }
+func of(c echo.Context) *exchange {
+	return c.Request().Context().Value(exchangeKey{}).(*exchange)
+}
+
+// Value implements context.Context.
+func (x *exchange) Value(key any) any {
+	switch key {
+	case exchangeKey{}:
+		return x
+	case intelligence.ContextKey{}:
+		return x.told
+	}
+	return x.Context.Value(key)
+}
 
 // outermost surrounds everything else: trace id, panics, errors, metrics, log.
 func (s *Server) outermost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := s.now()
 		r := c.Request()
-		x := &exchange{trace: intelligence.NewID(start), route: unmatched}
-		x.told = intelligence.New(x.trace, r.Method, r.URL.Path, s.now)
+		x := &exchange{Context: r.Context(), trace: intelligence.NewID(start), route: unmatched}
+		x.told = intelligence.New(x.trace, r.Method, r.URL.Path, start, s.now)
 		x.told.OnStream(func() {
 			x.streams = true
 			s.metrics.streams.Inc()
@@ -63,8 +78,7 @@ func (s *Server) outermost(next echo.HandlerFunc) echo.HandlerFunc {
 			x.told.Within(r.Header["Traceparent"])
 		}
 		x.told.Shows(intelligence.ProfileOf(r.Header["Accept"]))
-		c.SetRequest(r.WithContext(intelligence.Into(r.Context(), x.told)))
-		c.Set(exchangeKey, x)
+		c.SetRequest(r.WithContext(x))
 		h := c.Response().Header()
 		ids := []string{x.trace} // both are only ever replaced
 		h[headerTrace], h[headerRequestID] = ids, ids
@@ -107,7 +121,7 @@ func (s *Server) caught(next echo.HandlerFunc, c echo.Context) (err error) {
 
 func (s *Server) done(c echo.Context, x *exchange, took time.Duration, completed bool) {
 	status := c.Response().Status
-	s.record(c, x, status, completed)
+	s.record(c, x, status, took, completed)
 	s.metrics.request(x.route, c.Request().Method, status, took)
 	if completed && status < 500 && !s.log.Enabled(c.Request().Context(), slog.LevelDebug) {
 		return // nobody hears what is said below
@@ -146,7 +160,7 @@ var quotation = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 // tells. Stored is the trace of one that asked for something to be done. Reading
 // is not: it decides nothing, and would fill the list of traces with those who
 // look at it.
-func (s *Server) record(c echo.Context, x *exchange, status int, completed bool) {
+func (s *Server) record(c echo.Context, x *exchange, status int, took time.Duration, completed bool) {
 	if x.streams {
 		s.metrics.streams.Dec()
 	}
@@ -154,7 +168,7 @@ func (s *Server) record(c echo.Context, x *exchange, status int, completed bool)
 		status = 0
 	}
 	r := c.Request()
-	workspace, entry := x.told.End(status)
+	workspace, entry := x.told.End(status, took)
 	own := x.trace == entry.ID
 	entry.ID = x.trace
 	if s.o.Telemetry != nil {

@@ -15,25 +15,26 @@ import (
 
 // chat hands a chat completion over, as long as there is room.
 func (s *Server) chat(c echo.Context, p keys.Principal) error {
-	leave, err := s.enter()
-	if err != nil {
+	if err := s.enter(); err != nil {
 		return err
 	}
-	defer leave()
+	defer s.leave()
 	return s.o.Chat.Serve(c.Response(), c.Request(), s.chatCaller(c, p))
 }
 
 // enter takes one of the places for chat completions; leave gives it back.
-func (s *Server) enter() (leave func(), err error) {
+func (s *Server) enter() error {
 	if s.inFlight.Add(1) > int64(s.o.Settings.Streams) {
 		s.inFlight.Add(-1)
 		e := fault.New(fault.ServiceUnavailable, "%d chat completions are in flight, which is the limit", s.o.Settings.Streams)
 		e.Hint = "Try again in a moment, or raise limits.streams."
 		e.RetryAfter = 1
-		return nil, e
+		return e
 	}
-	return func() { s.inFlight.Add(-1) }, nil
+	return nil
 }
+
+func (s *Server) leave() { s.inFlight.Add(-1) }
 
 func (s *Server) chatCaller(c echo.Context, p keys.Principal) chat.Caller {
 	caller := chat.Caller{
@@ -52,11 +53,10 @@ func (s *Server) chatCaller(c echo.Context, p keys.Principal) chat.Caller {
 
 // intent answers through a chat completion of its own.
 func (s *Server) intent(c echo.Context, p keys.Principal) error {
-	leave, err := s.enter()
-	if err != nil {
+	if err := s.enter(); err != nil {
 		return err
 	}
-	defer leave()
+	defer s.leave()
 	caller := s.chatCaller(c, p)
 	return s.intents.Serve(c.Response(), c.Request(), intent.Caller{Workspace: p.Workspace, TraceID: caller.TraceID},
 		func(w http.ResponseWriter, r *http.Request, governed func([]governance.CallDecision, *governance.Hold)) error {

@@ -48,14 +48,13 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	if ws := req.ContextWorkspace; ws != "" && ws != c.Workspace {
 		return fault.New(fault.Forbidden, "context.workspace_id is not the workspace of this key")
 	}
-	begun := c.Trace.Begin()
 	c.Trace.Offers(len(req.Tools), req.Stream)
 	c.Trace.About(req.Domain, req.ConversationID)
 	if err := h.hosted(ctx, t); err != nil {
-		c.Trace.Stage(intelligence.StageCapabilities, intelligence.Blocked, begun)
+		c.Trace.Stage(intelligence.StageCapabilities, intelligence.Blocked, t.now)
 		return err
 	}
-	c.Trace.Stage(intelligence.StageCapabilities, "", begun)
+	c.Trace.Stage(intelligence.StageCapabilities, "", t.now)
 	defer h.seen(t)
 
 	// Which conversation, and is the last message the answer to a held call? An

@@ -102,7 +102,7 @@ type Options struct {
 // processes may use the same store.
 type Ring struct {
 	engine      store.Engine
-	configured  map[string]Principal // by hash
+	configured  map[hash]Principal
 	passthrough bool
 	now         func() time.Time
 	log         *slog.Logger
@@ -112,7 +112,7 @@ type Ring struct {
 // New makes a Ring. Errors wrap ErrInvalid and name the configured key at
 // fault by its place, never by its text.
 func New(o Options) (*Ring, error) {
-	r := &Ring{engine: o.Engine, configured: map[string]Principal{}, passthrough: o.Passthrough, now: o.Now, log: o.Logger}
+	r := &Ring{engine: o.Engine, configured: map[hash]Principal{}, passthrough: o.Passthrough, now: o.Now, log: o.Logger}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -127,7 +127,7 @@ func New(o Options) (*Ring, error) {
 		if c.Key == "" || strings.ContainsFunc(c.Key, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
 			return nil, fmt.Errorf("keys[%d]: %w: a key is one or more visible ASCII characters", i, ErrInvalid)
 		}
-		sum := digest(c.Key)
+		sum := hashOf(c.Key)
 		if _, twice := r.configured[sum]; twice {
 			return nil, fmt.Errorf("keys[%d]: %w: the same key stands in the configuration twice", i, ErrInvalid)
 		}
@@ -145,7 +145,7 @@ func (r *Ring) Authenticate(ctx context.Context, authorization string) (Principa
 	scheme, token, _ := strings.Cut(strings.TrimSpace(authorization), " ")
 	token = strings.TrimSpace(token)
 	if strings.EqualFold(scheme, "bearer") && token != "" {
-		sum := digest(token)
+		sum := hashOf(token)
 		if p, ok := r.configured[sum]; ok {
 			return p, nil
 		}

@@ -106,7 +106,7 @@ func TestPlaintextIsNeverWrittenToTheStore(t *testing.T) {
 		all.Write(raw)
 	}
 	require.Contains(t, all.String(), rec.ID)
-	require.Contains(t, all.String(), digest(key))
+	require.Contains(t, all.String(), hashOf(key).id())
 	require.NotContains(t, all.String(), key)
 	require.NotContains(t, all.String(), key[len(rec.Prefix):])
 }
@@ -211,7 +211,7 @@ func TestUnknownKeysCostLittle(t *testing.T) {
 	}
 	require.EqualValues(t, 1, engine.reads.Load())
 	for range maxUnknown + 10 {
-		r.memory.refuse(newSecret(), 0, c.now())
+		r.memory.refuse(hashOf(newSecret()), 0, c.now())
 	}
 	require.LessOrEqual(t, len(r.memory.unknown), maxUnknown)
 	c.advance(negative)

@@ -64,7 +64,7 @@ func (r *Ring) create(ctx context.Context, t Template, more ...store.Op) (string
 		Roles:     t.Roles,
 		CreatedAt: now.Truncate(time.Millisecond),
 	}
-	doc, err := document(digest(key), rec)
+	doc, err := document(hashOf(key).id(), rec)
 	if err != nil {
 		return "", Record{}, err
 	}

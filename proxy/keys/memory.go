@@ -32,8 +32,8 @@ type memory struct {
 	// generation counts the changes of the store: what was read before the
 	// last one is not fresh, whatever its age.
 	generation uint64
-	known      map[string]*entry
-	unknown    map[string]refusal
+	known      map[hash]*entry
+	unknown    map[hash]refusal
 	awayUntil  time.Time
 	awayErr    error
 }
@@ -57,7 +57,7 @@ func (m *memory) stale() {
 }
 
 // stored recognises a key of the store by its hash.
-func (r *Ring) stored(ctx context.Context, sum string) (Principal, error) {
+func (r *Ring) stored(ctx context.Context, sum hash) (Principal, error) {
 	p, generation, err, done := r.memory.recall(sum, r.now())
 	if done {
 		return p, err
@@ -65,7 +65,7 @@ func (r *Ring) stored(ctx context.Context, sum string) (Principal, error) {
 	// The question outlives a caller that goes away: others may wait for what it brings.
 	lookup, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
 	defer cancel()
-	doc, err := r.engine.Get(lookup, store.System, kind, sum)
+	doc, err := r.engine.Get(lookup, store.System, kind, sum.id())
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		r.memory.refuse(sum, generation, r.now())
@@ -88,7 +88,7 @@ func (r *Ring) stored(ctx context.Context, sum string) (Principal, error) {
 
 // recall answers from memory if it may; done is false when the store must be
 // asked. generation is that of the question.
-func (m *memory) recall(sum string, now time.Time) (p Principal, generation uint64, err error, done bool) {
+func (m *memory) recall(sum hash, now time.Time) (p Principal, generation uint64, err error, done bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	generation = m.generation
@@ -111,30 +111,30 @@ func (m *memory) recall(sum string, now time.Time) (p Principal, generation uint
 	return p, generation, nil, false
 }
 
-func (m *memory) learn(sum string, p Principal, generation uint64, now time.Time) {
+func (m *memory) learn(sum hash, p Principal, generation uint64, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known == nil || len(m.known) >= maxKnown && m.known[sum] == nil {
-		m.known = map[string]*entry{}
+		m.known = map[hash]*entry{}
 	}
 	m.known[sum] = &entry{principal: p, verified: now, generation: generation}
 	delete(m.unknown, sum)
 	m.awayUntil = time.Time{}
 }
 
-func (m *memory) refuse(sum string, generation uint64, now time.Time) {
+func (m *memory) refuse(sum hash, generation uint64, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.known, sum)
 	if m.unknown == nil || len(m.unknown) >= maxUnknown {
-		m.unknown = map[string]refusal{}
+		m.unknown = map[hash]refusal{}
 	}
 	m.unknown[sum] = refusal{until: now.Add(negative), generation: generation}
 	m.awayUntil = time.Time{}
 }
 
 // fallBack uses what was verified lately when the store cannot be asked.
-func (m *memory) fallBack(sum string, err error, now time.Time) (Principal, error) {
+func (m *memory) fallBack(sum hash, err error, now time.Time) (Principal, error) {
 	if !errors.Is(err, store.ErrUnavailable) {
 		// A store that does not answer in time is away too.
 		err = errors.Join(store.ErrUnavailable, err)

@@ -47,13 +47,16 @@ func wellFormed(token string) bool {
 
 func shown(key string) string { return key[:len(Prefix)+shownLength] }
 
-// digest is the stored form of a key and its document id.
-func digest(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	var text [2 * sha256.Size]byte
-	hex.Encode(text[:], sum[:])
-	return string(text[:])
+// hash is what a key is looked up by.
+type hash [sha256.Size]byte
+
+func hashOf(key string) hash {
+	var room [128]byte // of a key of ours and more
+	return sha256.Sum256(append(room[:0], key...))
 }
+
+// id is the stored form of a key, and its document's id.
+func (h hash) id() string { return hex.EncodeToString(h[:]) }
 
 // configuredID is the same after a restart and on every replica, and does not
 // depend on the key's place in the list.
