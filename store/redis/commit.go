@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -20,13 +21,15 @@ func (e *Engine) Commit(ctx context.Context, workspace string, ops ...store.Op) 
 	if err := e.enrol(ctx, workspace); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
-		return e.failed(ctx, "commit", ctx.Err()) // nothing was sent
-	}
 	keys, args := e.script(workspace, ops)
-	step, err := await(ctx, e, func(ctx context.Context) (int, error) {
-		return commitScript.Run(ctx, e.client, keys, args...).Int()
-	})
+	cmd, err := e.put(ctx, &question{script: commitScript, keys: keys, args: args, size: size(ops)})
+	if errors.Is(err, errUnsent) {
+		return e.failed(ctx, "commit", ctx.Err())
+	}
+	if err != nil {
+		return unavailable("commit", err)
+	}
+	step, err := cmd.Int()
 	if err != nil {
 		return unavailable("commit", err)
 	}
@@ -84,6 +87,20 @@ func (e *Engine) script(workspace string, ops []store.Op) (keys []string, args [
 		}
 	}
 	return keys, args
+}
+
+// size is about what the ops take on the wire.
+func size(ops []store.Op) int {
+	n := 0
+	for _, op := range ops {
+		switch op := op.(type) {
+		case store.Put:
+			n += len(op.Doc.Value) + 256*len(op.Doc.Index)
+		case store.Append:
+			n += len(op.Value)
+		}
+	}
+	return n
 }
 
 func condition(create bool, version int64) string {

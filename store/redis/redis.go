@@ -52,7 +52,7 @@ var (
 
 	commitScript = redis.NewScript(commitText)
 	listScript   = redis.NewScript(listText)
-	// timeScript has a key so that Cluster asks the same node every time.
+	// timeScript is for a Cluster: its key leads to the same node every time.
 	timeScript = redis.NewScript(`return redis.call('TIME')`)
 )
 
@@ -70,6 +70,7 @@ type Engine struct {
 	sent  atomic.Uint64
 	known sync.Map // workspaces that are surely in the set
 
+	group     *group // nil on a Cluster
 	hub       *hub
 	closed    atomic.Bool
 	closeOnce sync.Once
@@ -120,6 +121,9 @@ func Open(ctx context.Context, url string, opts ...Option) (*Engine, error) {
 		opt(e)
 	}
 	e.hub = newHub(e.subscribe)
+	if e.cluster == nil {
+		e.group = newGroup(e.client)
+	}
 	if _, err := e.Now(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -129,11 +133,17 @@ func Open(ctx context.Context, url string, opts ...Option) (*Engine, error) {
 // Now is the clock of the node that holds the system workspace, plus the
 // offset, in microseconds, UTC.
 func (e *Engine) Now(ctx context.Context) (time.Time, error) {
-	t, err := ask(ctx, e, "now", func(ctx context.Context) ([]string, error) {
-		return timeScript.Run(ctx, e.client, []string{keyPrefix(store.System) + "clock"}).StringSlice()
-	})
+	q := &question{}
+	if e.cluster != nil {
+		q.script, q.keys = timeScript, []string{keyPrefix(store.System) + "clock"}
+	}
+	cmd, err := e.put(ctx, q)
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, e.failed(ctx, "now", err)
+	}
+	t, err := cmd.StringSlice()
+	if err != nil {
+		return time.Time{}, unavailable("now", err)
 	}
 	if len(t) != 2 {
 		return time.Time{}, unavailable("now", fmt.Errorf("TIME answered %q", t))
@@ -159,8 +169,14 @@ func (e *Engine) Workspaces(ctx context.Context) ([]string, error) {
 func (e *Engine) Close() error {
 	e.closeOnce.Do(func() {
 		e.closed.Store(true)
+		if e.group != nil {
+			e.group.stop()
+		}
 		e.hub.close()
 		e.closeErr = e.client.Close()
+		if e.group != nil {
+			<-e.group.gone
+		}
 	})
 	return e.closeErr
 }

@@ -1,0 +1,81 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"cadreen/store"
+	"cadreen/store/storetest"
+)
+
+// together has so many create documents at the same moment, twice each.
+func together(t *testing.T, e *Engine, workspace string, n int) {
+	var all sync.WaitGroup
+	answers := make([]error, 2*n)
+	for i := range answers {
+		all.Go(func() {
+			id := fmt.Sprint(i / 2)
+			answers[i] = e.Commit(context.Background(), workspace, store.Put{Doc: store.Doc{Kind: "thing", ID: id}, Create: true}, store.Append{Log: "l", Value: []byte(id)})
+		})
+	}
+	all.Wait()
+	for i := range n {
+		one, other := answers[2*i], answers[2*i+1]
+		if one != nil {
+			one, other = other, one
+		}
+		require.NoError(t, one, i)
+		require.ErrorIs(t, other, store.ErrConflict, i)
+		require.NotErrorIs(t, other, store.ErrUnavailable, i)
+	}
+	lines, err := e.Read(t.Context(), workspace, "l", 0, 0)
+	require.NoError(t, err)
+	require.Len(t, lines, n, "each happened once")
+}
+
+func TestEachOfAGroupGetsItsOwnAnswer(t *testing.T) {
+	e := open(t, "redis://"+storetest.RedisServer(t))
+	together(t, e, "w", 40)
+	require.NoError(t, e.client.ScriptFlush(t.Context()).Err())
+	together(t, e, "v", 40) // a server that was started anew does not know the script
+}
+
+func TestAGroupWhoseAnswersAreLostIsRepeatedAsAWhole(t *testing.T) {
+	l := &lossy{server: storetest.RedisServer(t)}
+	e := open(t, "redis://"+l.serve(t))
+	require.NoError(t, e.Commit(t.Context(), "w", store.Append{Log: "warm"}))
+	for i := range 5 {
+		l.armed.Store(true)
+		together(t, e, fmt.Sprint("w", i), 20)
+		require.EqualValues(t, i+1, l.lost.Load(), "answers were lost")
+	}
+}
+
+func TestAQuestionThatWasAbandonedIsNotSent(t *testing.T) {
+	e := open(t, "redis://"+storetest.RedisServer(t))
+	g := &group{client: e.client, asked: make(chan *question, 2), quit: make(chan struct{}), gone: make(chan struct{})}
+	put := func(id string) *question {
+		keys, args := e.script("w", []store.Op{store.Put{Doc: store.Doc{Kind: "thing", ID: id}}})
+		return &question{script: commitScript, keys: keys, args: args, done: make(chan *redis.Cmd, 1)}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		_, err := g.do(ctx, put("left"))
+		left <- err
+	}()
+	first, second := <-g.asked, put("stays")
+	cancel()
+	require.ErrorIs(t, <-left, errUnsent)
+	g.send([]*question{first, second})
+	require.NoError(t, (<-second.done).Err())
+	_, err := e.Get(t.Context(), "w", "thing", "left")
+	require.ErrorIs(t, err, store.ErrNotFound)
+	_, err = e.Get(t.Context(), "w", "thing", "stays")
+	require.NoError(t, err)
+}
