@@ -49,6 +49,8 @@ const (
 	// inlineLimit: a longer body, in bytes, may fill the buffers of the network
 	// while the server already refuses it, so it is written beside the reading.
 	inlineLimit = 32 << 10
+	// writeGrace is how long the end of an answer waits for the end of its request.
+	writeGrace = 50 * time.Millisecond
 )
 
 var (
@@ -167,7 +169,7 @@ type conn struct {
 	used     bool  // for an earlier exchange
 	answered bool  // a byte of the answer came
 	wrote    int64 // bytes of the request
-	room     int   // bytes that may still be read
+	room     int64 // bytes that may still be read
 }
 
 // exchange sends a request and reads the head of the answer. After an error
@@ -194,7 +196,7 @@ func (c *conn) exchange(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	c.room = math.MaxInt
+	c.room = math.MaxInt64
 	a.ReadCloser = resp.Body
 	a.keep = failed == nil && !resp.Close && resp.ProtoAtLeast(1, 1) && resp.StatusCode >= 200
 	if resp.Body == http.NoBody {
@@ -282,8 +284,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.room <= 0 {
 		return 0, errHeadTooLong
 	}
-	n, err := c.Conn.Read(p[:min(len(p), c.room)])
-	c.room -= n
+	n, err := c.Conn.Read(p[:min(int64(len(p)), c.room)])
+	c.room -= int64(n)
 	return n, err
 }
 
@@ -339,13 +341,11 @@ func (a *answer) end(state int32) {
 	c := a.conn
 	untouched := a.stop() // otherwise cut may come at any time
 	keep := untouched && a.keep && state == whole && c.reader.Buffered() == 0
-	if a.sent != nil {
-		select {
-		case err := <-a.sent:
-			a.sent, keep = nil, keep && err == nil
-		default:
-			keep = false
-		}
+	if a.sent != nil && keep {
+		// Mostly all of it is written, and only not told yet.
+		_ = c.SetWriteDeadline(time.Now().Add(writeGrace))
+		keep = <-a.sent == nil && c.SetWriteDeadline(time.Time{}) == nil
+		a.sent = nil
 	}
 	if !keep || !c.pool.put(c) {
 		_ = c.Close()

@@ -261,12 +261,14 @@ func TestDirectBodyIsClosedWhileAReadWaits(t *testing.T) {
 // A server may refuse a body before it has read it, and read no more.
 func TestAnswerBeforeTheRequestIsWritten(t *testing.T) {
 	const refusal = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig"
+	var over chan struct{}
 	for name, after := range map[string]func(c *net.TCPConn, in *bufio.Reader){
 		"and reads on": func(_ *net.TCPConn, in *bufio.Reader) { untilGone(in) },
 		"and ends":     func(c *net.TCPConn, in *bufio.Reader) { _ = c.CloseWrite(); untilGone(in) },
-		"and waits":    func(c *net.TCPConn, _ *bufio.Reader) { waitForReset(c) },
+		"and waits":    func(*net.TCPConn, *bufio.Reader) { <-over },
 	} {
 		t.Run(name, func(t *testing.T) {
+			over = make(chan struct{})
 			base := plainServer(t, func(c *net.TCPConn, in *bufio.Reader, _ int64) {
 				_, _ = http.ReadRequest(in)
 				_, _ = io.WriteString(c, refusal)
@@ -280,8 +282,11 @@ func TestAnswerBeforeTheRequestIsWritten(t *testing.T) {
 			text, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)
 			require.Equal(t, "big", string(text))
+			close(over)
 			require.True(t, body.closed.Load(), "somebody may still be reading it")
-			require.Empty(t, d.pool.idle, "half a request has gone out on it")
+			if name == "and waits" {
+				require.Empty(t, d.pool.idle, "half a request has gone out on it")
+			}
 		})
 	}
 }
@@ -338,6 +343,36 @@ func TestLongBodyArrivesWhole(t *testing.T) {
 			require.True(t, bytes.Equal(huge[:length], <-bodies), "%d", length)
 		}
 	}
+}
+
+// deadlines notes the last one that was set for writing.
+type deadlines struct {
+	net.Conn
+	last time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.last = t
+	return d.Conn.SetWriteDeadline(t)
+}
+
+func TestKeptConnectionHasNoDeadlineOfTheRequestBefore(t *testing.T) {
+	base := plainServer(t, func(c *net.TCPConn, in *bufio.Reader, _ int64) {
+		for _, _, ok := takeRequest(in); ok; _, _, ok = takeRequest(in) {
+			_, _ = io.WriteString(c, okay)
+		}
+	})
+	d := openDirect(t, base, 0)
+	var noted *deadlines
+	d.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		inner, err := newDialer().DialContext(ctx, network, address)
+		noted = &deadlines{inner, time.Unix(1, 0)}
+		return noted, err
+	}
+	resp, err := d.RoundTrip(post(t.Context(), base, huge[:inlineLimit+1]))
+	require.Equal(t, "ok", wholeAnswer(t, resp, err))
+	require.Equal(t, 1, kept(d))
+	require.Zero(t, noted.last)
 }
 
 func TestConnectionClosedWhileIdleIsNotUsed(t *testing.T) {
