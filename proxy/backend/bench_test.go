@@ -3,6 +3,7 @@ package backend
 import (
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -32,6 +33,63 @@ func BenchmarkChat(b *testing.B) {
 			_, err = resp.Body.Read(buf)
 		}
 		_ = resp.Body.Close()
+	}
+}
+
+// BenchmarkExchange is a request of 1 KB and its answer over a socket, by either way. The server costs the same for both and allocates nothing.
+func BenchmarkExchange(b *testing.B) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer listener.Close()
+	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Thu, 26 Nov 2026 12:00:00 GMT\r\nContent-Length: 1024\r\n\r\n" + strings.Repeat("x", 1024))
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				got, end := make([]byte, 64<<10), []byte("the end")
+				for n := 0; ; {
+					more, err := c.Read(got[n:])
+					if err != nil {
+						return
+					}
+					if n += more; bytes.HasSuffix(got[:n], end) {
+						n = 0
+						_, _ = c.Write(answer)
+					}
+				}
+			}()
+		}
+	}()
+	for name, way := range map[string]http.RoundTripper{"direct": nil, "net-http": newTransport(0)} {
+		b.Run(name, func(b *testing.B) {
+			server, err := Open(Settings{URL: "http://" + listener.Addr().String() + "/v1", APIKey: testKey, Transport: way})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer server.(io.Closer).Close()
+			req := Request{Body: []byte(strings.Repeat("x", 1000) + "the end"), Header: http.Header{"User-Agent": {"OpenAI/JS"}, "X-Stainless-Lang": {"js"}, "X-Stainless-Os": {"Linux"}}}
+			buf := make([]byte, 4096)
+			b.ReportAllocs()
+			for b.Loop() {
+				resp, err := server.Chat(b.Context(), req)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for err == nil {
+					_, err = resp.Body.Read(buf)
+				}
+				if err != io.EOF {
+					b.Fatal(err)
+				}
+				_ = resp.Body.Close()
+			}
+		})
 	}
 }
 
