@@ -22,6 +22,18 @@ func NewID(now time.Time) string {
 	return string(text[:])
 }
 
+// momentOf is what all ids share that were made within 32 ms, all but the last of the
+// digits of their time; of what is no id of ours it is the whole. A segment then has
+// a few positions by id, not one for each trace, and one moment fits into a few
+// segments however many traces there are.
+func momentOf(id string) string {
+	const digits = 10
+	if n := len(idPrefix) + digits - 1; strings.HasPrefix(id, idPrefix) && len(id) == len(idPrefix)+ulid.EncodedSize {
+		return id[:n]
+	}
+	return id
+}
+
 // youth is how long after its request began a trace may be on its way, unless
 // its answer took longer.
 const youth = 5 * time.Second

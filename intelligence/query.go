@@ -166,12 +166,15 @@ func decode(doc store.Doc) ([]Entry, error) {
 func (r *Recorder) Get(ctx context.Context, workspace, id, key string) (Entry, error) {
 	r.Flush(ctx)
 	for tries := 0; ; tries++ {
-		docs, err := r.o.Engine.List(ctx, workspace, kindSegment, store.Query{Index: indexTrace, Key: id, Limit: 1})
+		e, found, err := r.find(ctx, workspace, id)
 		if err != nil {
 			return Entry{}, storeFault(err)
 		}
-		if len(docs) > 0 {
-			return pick(docs[0], id, key)
+		if found {
+			if key != "" && key != e.Key {
+				return Entry{}, ErrNotFound
+			}
+			return e, nil
 		}
 		if tries == 5 || !r.young(ctx, id) || !wait(ctx, r.o.Every/2) {
 			return Entry{}, ErrNotFound
@@ -179,15 +182,30 @@ func (r *Recorder) Get(ctx context.Context, workspace, id, key string) (Entry, e
 	}
 }
 
-func pick(doc store.Doc, id, key string) (Entry, error) {
-	list, err := decode(doc)
-	if err != nil {
-		return Entry{}, err
-	}
-	for _, e := range list {
-		if e.ID == id && (key == "" || e.Key == key) {
-			return e, nil
+// find looks where a trace must be: in the segments of its moment, or, of an earlier
+// version, of its id.
+func (r *Recorder) find(ctx context.Context, workspace, id string) (e Entry, found bool, err error) {
+	for _, key := range []string{momentOf(id), id} {
+		s := store.Query{Index: indexTrace, Key: key, Limit: segmentsAtOnce}
+		for {
+			docs, err := r.o.Engine.List(ctx, workspace, kindSegment, s)
+			if err != nil {
+				return Entry{}, false, err
+			}
+			for _, doc := range docs {
+				list, err := decode(doc)
+				if err != nil {
+					return Entry{}, false, err
+				}
+				if at := slices.IndexFunc(list, func(e Entry) bool { return e.ID == id }); at >= 0 {
+					return list[at], true, nil
+				}
+			}
+			if len(docs) < s.Limit {
+				break
+			}
+			s.Offset += len(docs)
 		}
 	}
-	return Entry{}, ErrNotFound
+	return Entry{}, false, nil
 }

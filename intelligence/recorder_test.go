@@ -211,6 +211,44 @@ func TestATraceIsReadBackAsItWas(t *testing.T) {
 	})
 }
 
+// Traces of one moment lie in as many segments as they were written in; each is found
+// by its id, and so is one that an earlier version wrote under the whole of it.
+func TestATraceIsFoundAmongThoseOfItsMoment(t *testing.T) {
+	onBoth(t, func(t *testing.T, e store.Engine, c *moved) {
+		r, _ := run(t, intelligence.Options{Engine: e})
+		at := c.now().Truncate(time.Second)
+		var all []intelligence.Entry
+		for i := range 20 {
+			x, y := entry(at, "k", fmt.Sprint(i), "ok"), entry(at.Add(time.Duration(i)*time.Minute), "k", "", "ok")
+			r.Record("acme", x)
+			r.Record("acme", y)
+			r.Flush(t.Context())
+			all = append(all, x, y)
+		}
+		docs, err := e.List(t.Context(), "acme", "trace", store.Query{Index: "trace", Key: all[0].ID[:13]})
+		require.NoError(t, err)
+		require.Len(t, docs, 20)
+		for _, x := range all {
+			got, err := r.Get(t.Context(), "acme", x.ID, "k")
+			require.NoError(t, err)
+			require.Equal(t, x.Domain, got.Domain)
+		}
+		none := intelligence.NewID(at)
+		_, err = r.Get(t.Context(), "acme", none, "")
+		require.ErrorIs(t, err, intelligence.ErrNotFound)
+
+		old := docs[0]
+		for i, x := range old.Index {
+			if x.Name == "trace" && x.Key == all[0].ID[:13] {
+				old.Index[i].Key = all[0].ID
+			}
+		}
+		require.NoError(t, e.Commit(t.Context(), "acme", store.Put{Doc: old}))
+		_, err = r.Get(t.Context(), "acme", all[0].ID, "k")
+		require.NoError(t, err)
+	})
+}
+
 // While the store is away traces wait; nothing is lost, and nothing is stored
 // twice where only the answer was.
 func TestTracesSurviveAnOutage(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 )
 
 // Traces are stored in segments, each a document with the traces that were
-// written together, newest last. Its index positions lead to it from the id of
-// each trace, and from each key, domain and decision in it; their score is the
-// time of its newest trace, in unix milliseconds.
+// written together, newest last. Its index positions lead to it from the moment that
+// the id of each trace holds, and from each key, domain and decision in it; their
+// score is the time of its newest trace, in unix milliseconds.
 const (
 	kindSegment = "trace"
 	kindHour    = "trace_hour"
@@ -55,7 +55,7 @@ func (r *Recorder) ops(workspace string, list []Entry) ([]store.Op, error) {
 	place(indexAt, "")
 	for i := range list {
 		e := &list[i]
-		place(indexTrace, e.ID)
+		place(indexTrace, momentOf(e.ID))
 		place(indexKey, e.Key)
 		place(indexDecision, decisionKey(e))
 		if e.Domain != "" {
