@@ -175,11 +175,11 @@ func (w *Writer) sealOnce(ctx context.Context, c *chain, age time.Duration, anch
 	w.mu.Lock()
 	waits := maps.Clone(c.pending)
 	w.mu.Unlock()
-	from := c.sealed
-	if len(waits) > 0 {
-		from = min(from, c.read)
+	from, limit := c.sealed, maxRecords // more than that does not go into one link
+	if len(waits) > 0 && c.read < from {
+		from, limit = c.read, page
 	}
-	entries, err := w.o.Engine.Read(ctx, c.workspace, w.o.Records, from, page)
+	entries, err := w.o.Engine.Read(ctx, c.workspace, w.o.Records, from, limit)
 	if err != nil {
 		return false, err
 	}
@@ -212,7 +212,7 @@ func (w *Writer) sealOnce(ctx context.Context, c *chain, age time.Duration, anch
 		read = e.Seq
 		met = append(met, bytes)
 	}
-	whole := len(entries) < page && (len(entries) == 0 || read == entries[len(entries)-1].Seq)
+	whole := len(entries) < limit && (len(entries) == 0 || read == entries[len(entries)-1].Seq)
 	w.mu.Lock()
 	c.read = max(c.read, read)
 	for _, d := range met {
