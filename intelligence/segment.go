@@ -1,7 +1,6 @@
 package intelligence
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -35,14 +34,14 @@ func decisionKey(e *Entry) string {
 	return undecided
 }
 
+// usual is how many bytes a trace usually takes.
+const usual = 640
+
 // ops are the steps that store traces of a workspace: the segment, and the
 // counts of the hours they belong to.
 func (r *Recorder) ops(workspace string, list []Entry) ([]store.Op, error) {
 	slices.SortStableFunc(list, func(a, b Entry) int { return a.Created().Compare(b.Created()) })
-	value, err := json.Marshal(list)
-	if err != nil {
-		return nil, err
-	}
+	value := appendEntries(make([]byte, 0, usual*len(list)), list)
 	newest := list[len(list)-1].Created().UnixMilli()
 	seg := store.Doc{Kind: kindSegment, ID: "seg_" + ulid.Make().String(), Value: value}
 	seen := make(map[[2]string]bool, len(list)+8)
