@@ -10,11 +10,11 @@ import (
 // appendEntries writes traces as JSON. What is read back is what encoding/json would
 // have written; it does not go through the fields by reflection, because of all that
 // a stored trace costs that would be a fifth.
-func appendEntries(b []byte, list []Entry) []byte {
+func appendEntries(b []byte, list []*Entry) []byte {
 	o := object{b: append(b, '[')}
-	for i := range list {
+	for i, e := range list {
 		o.element(i)
-		o.entry(&list[i])
+		o.entry(e)
 	}
 	return append(o.b, ']')
 }

@@ -113,7 +113,7 @@ func (r *Recorder) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(flushTime, stop) })()
 	timer := time.NewTimer(r.o.Every)
 	timer.Stop()
-	var batch []waiting
+	batch := make([]waiting, 0, mostInBatch)
 	for {
 		select {
 		case <-ctx.Done():
@@ -129,15 +129,21 @@ func (r *Recorder) Run(ctx context.Context) {
 		case <-timer.C:
 		case written := <-r.nudge:
 			r.write(work, r.drain(batch))
-			batch = nil
+			batch = emptied(batch)
 			timer.Stop()
 			close(written)
 			continue
 		}
 		r.write(work, batch)
-		batch = nil
+		batch = emptied(batch)
 		timer.Stop()
 	}
+}
+
+// emptied is the room of a batch that was written, which keeps nothing of it.
+func emptied(batch []waiting) []waiting {
+	clear(batch)
+	return batch[:0]
 }
 
 // drain adds all that waits.
@@ -184,9 +190,10 @@ func (r *Recorder) Flush(ctx context.Context) {
 
 // write stores a batch, one Commit for each workspace and 256 traces.
 func (r *Recorder) write(ctx context.Context, batch []waiting) {
-	byWorkspace := map[string][]Entry{}
-	for _, w := range batch {
-		byWorkspace[w.workspace] = append(byWorkspace[w.workspace], w.entry)
+	byWorkspace := map[string][]*Entry{}
+	for i := range batch {
+		w := &batch[i]
+		byWorkspace[w.workspace] = append(byWorkspace[w.workspace], &w.entry)
 	}
 	for workspace, list := range byWorkspace {
 		for len(list) > 0 {
@@ -198,7 +205,7 @@ func (r *Recorder) write(ctx context.Context, batch []waiting) {
 }
 
 // portion is how many of the list go into one segment.
-func portion(list []Entry) int {
+func portion(list []*Entry) int {
 	first := list[0].Created()
 	for n, e := range list {
 		if away := e.Created().Sub(first).Abs(); n == mostInBatch || away > longestBatch/2 {
@@ -210,7 +217,7 @@ func portion(list []Entry) int {
 
 // commit stores one segment. While the store is away it is tried again: the
 // segment has one id, so a write that took place unseen is a conflict.
-func (r *Recorder) commit(ctx context.Context, workspace string, list []Entry) {
+func (r *Recorder) commit(ctx context.Context, workspace string, list []*Entry) {
 	ops, err := r.ops(workspace, list)
 	begun := time.Now()
 	for pause := 50 * time.Millisecond; err == nil; pause = min(2*pause, 2*time.Second) {

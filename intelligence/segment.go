@@ -35,12 +35,12 @@ func decisionKey(e *Entry) string {
 }
 
 // usual is how many bytes a trace usually takes.
-const usual = 640
+const usual = 512
 
 // ops are the steps that store traces of a workspace: the segment, and the
 // counts of the hours they belong to.
-func (r *Recorder) ops(workspace string, list []Entry) ([]store.Op, error) {
-	slices.SortStableFunc(list, func(a, b Entry) int { return a.Created().Compare(b.Created()) })
+func (r *Recorder) ops(workspace string, list []*Entry) ([]store.Op, error) {
+	slices.SortStableFunc(list, func(a, b *Entry) int { return a.Created().Compare(b.Created()) })
 	value := appendEntries(make([]byte, 0, usual*len(list)), list)
 	newest := list[len(list)-1].Created().UnixMilli()
 	seg := store.Doc{Kind: kindSegment, ID: "seg_" + ulid.Make().String(), Value: value}
@@ -52,8 +52,7 @@ func (r *Recorder) ops(workspace string, list []Entry) ([]store.Op, error) {
 		}
 	}
 	place(indexAt, "")
-	for i := range list {
-		e := &list[i]
+	for _, e := range list {
 		place(indexTrace, momentOf(e.ID))
 		place(indexKey, e.Key)
 		place(indexDecision, decisionKey(e))
@@ -74,16 +73,16 @@ func (r *Recorder) ops(workspace string, list []Entry) ([]store.Op, error) {
 
 // count adds traces to the counts of their hours and answers those that have
 // changed.
-func (r *Recorder) count(workspace string, list []Entry) []*hour {
+func (r *Recorder) count(workspace string, list []*Entry) []*hour {
 	var changed []*hour
-	for i := range list {
-		start := list[i].Created().Truncate(time.Hour).Unix()
+	for _, e := range list {
+		start := e.Created().Truncate(time.Hour).Unix()
 		h := r.hours[workspace]
-		if h == nil || h.Start != start || h.full(list[i].Key) {
+		if h == nil || h.Start != start || h.full(e.Key) {
 			h = newHour(start)
 			r.hours[workspace] = h
 		}
-		h.add(&list[i])
+		h.add(e)
 		if len(changed) == 0 || changed[len(changed)-1] != h {
 			changed = append(changed, h)
 		}
