@@ -170,12 +170,13 @@ type conn struct {
 	answered bool  // a byte of the answer came
 	wrote    int64 // bytes of the request
 	room     int64 // bytes that may still be read
+	reading  reading
 }
 
 // exchange sends a request and reads the head of the answer. After an error
 // the connection is closed.
 func (c *conn) exchange(req *http.Request) (*http.Response, error) {
-	c.answered, c.wrote, c.room = false, 0, headLimit
+	c.answered, c.wrote, c.room, c.reading = false, 0, headLimit, reading{}
 	a := &answer{conn: c, ctx: req.Context()}
 	a.stop = context.AfterFunc(a.ctx, c.cut)
 	c.writeHead(req)
@@ -279,16 +280,6 @@ func (c *conn) receive(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// Read is for the reader ahead.
-func (c *conn) Read(p []byte) (int, error) {
-	if c.room <= 0 {
-		return 0, errHeadTooLong
-	}
-	n, err := c.Conn.Read(p[:min(int64(len(p)), c.room)])
-	c.room -= int64(n)
-	return n, err
-}
-
 // answer is an answer's body. Where it ends, the connection is free again.
 type answer struct {
 	io.ReadCloser // net/http's view of it
@@ -340,7 +331,7 @@ func (a *answer) end(state int32) {
 	}
 	c := a.conn
 	untouched := a.stop() // otherwise cut may come at any time
-	keep := untouched && a.keep && state == whole && c.reader.Buffered() == 0
+	keep := untouched && a.keep && state == whole && c.reader.Buffered() == 0 && len(c.reading.rest) == 0
 	if a.sent != nil && keep {
 		// Mostly all of it is written, and only not told yet.
 		_ = c.SetWriteDeadline(time.Now().Add(writeGrace))

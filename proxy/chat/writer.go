@@ -43,7 +43,7 @@ func newWriter(w http.ResponseWriter, s Settings) *writer {
 }
 
 // headersWithin is how long the headers wait for a frame to go with.
-const headersWithin = 5 * time.Millisecond
+const headersWithin = 20 * time.Millisecond
 
 // open sends the headers and what has gathered.
 func (o *writer) open() {
