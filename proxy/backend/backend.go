@@ -16,6 +16,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"cadreen/proxy/lent"
 )
 
 // Backend is a model server. Implementations are safe for concurrent use.
@@ -44,6 +46,9 @@ type Request struct {
 	// after an error: net/http's transport, the way to https, may still be
 	// reading it.
 	Body []byte
+	// Lent is the room that Body lies in, nil for room that is used once. It is
+	// held as long as Body may be read; where its end is never seen, for good.
+	Lent *lent.Buffer
 	// Stream is true if Body asks for server-sent events.
 	Stream bool
 	// Authorization is the client's own header, used only with passthrough.

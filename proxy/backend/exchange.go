@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"cadreen/fault"
+	"cadreen/proxy/lent"
 )
 
 // question is one request, sent once or, before any answer, again.
@@ -20,6 +20,7 @@ type question struct {
 	url    *url.URL
 	header http.Header
 	body   []byte
+	lent   *lent.Buffer // that body lies in, nil for none
 	stream bool
 }
 
@@ -172,7 +173,7 @@ func (q question) request(ctx context.Context) *http.Request {
 		// repeats a request that met a connection just being closed.
 		req.ContentLength = int64(len(q.body))
 		req.GetBody = func() (io.ReadCloser, error) {
-			return io.NopCloser(bytes.NewReader(q.body)), nil
+			return newSending(q.body, q.lent), nil
 		}
 		req.Body, _ = req.GetBody()
 	}

@@ -70,7 +70,7 @@ func (s *server) Chat(ctx context.Context, req Request) (*Response, error) {
 	}
 	s.dress(header, accept, s.authorization(req.Authorization))
 	resp, err := s.ask(ctx, question{
-		method: http.MethodPost, url: s.chat, header: header, body: req.Body, stream: req.Stream,
+		method: http.MethodPost, url: s.chat, header: header, body: req.Body, lent: req.Lent, stream: req.Stream,
 	})
 	if err != nil {
 		return nil, err

@@ -59,6 +59,6 @@ func (t *turn) replan(plan *governance.Plan, text string) []byte {
 	defer next.Release()
 	last := next.Messages[len(next.Messages)-1].Span.End
 	t.replans++
-	t.body = openai.Splice(nil, t.body, openai.Edit{Span: openai.Span{Start: last, End: last}, With: more})
+	t.body, t.lent = openai.Splice(nil, t.body, openai.Edit{Span: openai.Span{Start: last, End: last}, With: more}), nil
 	return t.body
 }

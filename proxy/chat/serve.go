@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"cadreen/governance"
 	"cadreen/intelligence"
 	"cadreen/proxy/backend"
+	"cadreen/proxy/lent"
 	"cadreen/proxy/openai"
 )
 
@@ -21,15 +21,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	ctx := r.Context()
 
 	// One strict scan of the whole body: what we look at, where it stands.
-	var buf bytes.Buffer
-	if r.ContentLength > 0 && r.ContentLength < 1<<20 {
-		buf.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	if _, err := buf.ReadFrom(r.Body); err != nil {
+	in, err := lent.Read(r.Body, r.ContentLength, lent.All)
+	if err != nil {
 		return bodyFault(err)
 	}
-	body := buf.Bytes()
-	req, err := openai.ParseRequest(body)
+	defer in.Release()
+	req, err := openai.ParseRequest(in.B)
 	if err != nil {
 		return requestFault(err)
 	}
@@ -80,7 +77,13 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c Caller) error 
 	// The otherwise identical body goes to the model. Its text flows; its calls
 	// wait for the decision. After a refusal that is given back to it, it is
 	// asked again.
-	t.body = req.Upstream(h.o.Settings.Model)
+	t.body, t.lent = in.B, in
+	if edits := req.Upstream(h.o.Settings.Model); len(edits) > 0 {
+		out := lent.New(openai.SpliceRoom(in.B, edits))
+		defer out.Release()
+		out.B = openai.Splice(out.B, in.B, edits...)
+		t.body, t.lent = out.B, out
+	}
 	if h.o.Settings.Replan {
 		t.maxReplans = maxReplans
 	}
@@ -105,7 +108,7 @@ func (h *Handler) seen(t *turn) {
 
 // model sends the turn's body to the model.
 func (h *Handler) model(ctx context.Context, in http.Header, t *turn) (*backend.Response, error) {
-	return h.o.Backend.Chat(ctx, backend.Request{Body: t.body, Stream: t.req.Stream,
+	return h.o.Backend.Chat(ctx, backend.Request{Body: t.body, Lent: t.lent, Stream: t.req.Stream,
 		Authorization: t.caller.Authorization, Header: in})
 }
 

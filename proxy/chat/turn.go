@@ -10,6 +10,7 @@ import (
 	"cadreen/conversations"
 	"cadreen/fault"
 	"cadreen/governance"
+	"cadreen/proxy/lent"
 	"cadreen/proxy/openai"
 	"cadreen/tools"
 )
@@ -24,9 +25,10 @@ type turn struct {
 	retry  bool   // the client's library says that it sends this again
 	// errorsHTTP: blocked and held-for-review are to be 403, not a gate.
 	errorsHTTP bool
-	body       []byte // what the model gets
-	behind     bool   // when the answer has been written more is to be done that no client should wait for
-	replans    int    // refusals given back so far
+	body       []byte       // what the model gets
+	lent       *lent.Buffer // that body lies in, nil for none
+	behind     bool         // when the answer has been written more is to be done that no client should wait for
+	replans    int          // refusals given back so far
 	maxReplans int
 }
 

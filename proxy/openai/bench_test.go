@@ -100,7 +100,7 @@ func BenchmarkRequestScanAndSplice(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if out := r.Upstream("gpt-4.1"); len(out) >= len(body) {
+		if out := upstream(r, "gpt-4.1"); len(out) >= len(body) {
 			b.Fatal(len(out))
 		}
 		r.Release()

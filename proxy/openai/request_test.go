@@ -201,8 +201,8 @@ func TestEscapedNamesAreRecognised(t *testing.T) {
 	require.True(t, r.Tools[0].Schema.Present() && r.Tools[0].Description.Present() && r.Stream && r.WebSearch)
 	require.Equal(t, 3, r.N)
 	require.Equal(t, "c", r.ConversationID)
-	require.NotContains(t, string(r.Upstream("")), "conversation")
-	require.NotContains(t, string(r.Upstream("")), "user\\u005fid")
+	require.NotContains(t, string(upstream(r, "")), "conversation")
+	require.NotContains(t, string(upstream(r, "")), "user\\u005fid")
 }
 
 func TestTextOfAMessage(t *testing.T) {

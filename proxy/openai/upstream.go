@@ -2,16 +2,16 @@ package openai
 
 import "slices"
 
-// Upstream is the body for the model: our own fields are cut out, and with a
-// model of the operator's it takes the place of the client's, and temperature
-// goes. Where nothing is to be changed it is Body itself.
-func (r *Request) Upstream(model string) []byte {
+// Upstream are the edits that make the body for the model: our own fields are cut
+// out, and with a model of the operator's it takes the place of the client's, and
+// temperature goes. There are none where the model gets Body itself.
+func (r *Request) Upstream(model string) []Edit {
 	cut := slices.Clone(r.ours)
 	if model != "" && r.heat.Present() {
 		cut = append(cut, r.heat)
 	}
 	if len(cut) == 0 && model == "" {
-		return r.Body
+		return nil
 	}
 	var insert []byte
 	var edits []Edit
@@ -22,8 +22,7 @@ func (r *Request) Upstream(model string) []byte {
 			insert = Quote([]byte(`"model":`), model)
 		}
 	}
-	edits = append(edits, r.doc.cutMembers(root, insert, cut...)...)
-	return Splice(make([]byte, 0, len(r.Body)+len(insert)+len(model)+8), r.Body, edits...)
+	return append(edits, r.doc.cutMembers(root, insert, cut...)...)
 }
 
 // cutMembers cuts members out of an object, each with one comma beside it, and

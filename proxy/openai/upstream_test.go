@@ -37,12 +37,12 @@ func TestWhatNobodyAskedToChangeReachesTheModelAsItCame(t *testing.T) {
 	for name, body := range faithful {
 		t.Run(name, func(t *testing.T) {
 			r := parse(t, body)
-			require.Equal(t, body, string(r.Upstream("")))
+			require.Equal(t, body, string(upstream(r, "")))
 			// With our fields in front, between and behind, what is left is the same.
 			open := strings.IndexByte(body, '"')
 			shut := len(strings.TrimRight(body[:strings.LastIndexByte(body, '}')], " \r\n\t"))
 			with := body[:open] + `"conversation_id":"c", "memory" :false,` + body[open:shut] + `,"context":{"a":[1,"}"]} , "user_id":"u"` + body[shut:]
-			require.Equal(t, body, string(parse(t, with).Upstream("")))
+			require.Equal(t, body, string(upstream(parse(t, with), "")))
 		})
 	}
 }
@@ -95,13 +95,18 @@ func TestOurFieldsAreCutWhereverTheyStand(t *testing.T) {
 				}
 				want = append(want, p)
 			}
-			got := r.Upstream(model)
+			got := upstream(r, model)
 			require.Equal(t, want, pairs(t, got), "%s became %s", body, got)
 			_, err := ParseRequest(got)
 			require.NoError(t, err)
 			require.Equal(t, body, string(r.Body), "the body itself stays")
 		}
 	})
+}
+
+// upstream is the body that the model gets.
+func upstream(r *Request, model string) []byte {
+	return Splice(nil, r.Body, r.Upstream(model)...)
 }
 
 func TestTheOperatorsModel(t *testing.T) {
@@ -113,10 +118,10 @@ func TestTheOperatorsModel(t *testing.T) {
 		`{"conversation_id":"c","memory":true,` + hi + `,"user_id":"u"}`: `{"model":"op",` + hi + `}`,
 		`{"temperature":1,"context":{},` + hi + `,"top_p":1.0}`:          `{"model":"op",` + hi + `,"top_p":1.0}`,
 	} {
-		require.Equal(t, want, string(parse(t, body).Upstream("op")), body)
+		require.Equal(t, want, string(upstream(parse(t, body), "op")), body)
 	}
 	body := `{"model":"a","temperature":1,` + hi + `}`
-	require.Equal(t, body, string(parse(t, body).Upstream("")), "temperature stays where the client's model does")
+	require.Equal(t, body, string(upstream(parse(t, body), "")), "temperature stays where the client's model does")
 }
 
 // twin is how encoding/json reads what ParseRequest reads.
@@ -201,7 +206,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		require.Equal(t, len(w.Tools), own)
 		for _, model := range []string{"", "op"} {
-			again, err := ParseRequest(r.Upstream(model))
+			again, err := ParseRequest(upstream(r, model))
 			require.NoError(t, err)
 			require.Empty(t, again.ours)
 			require.Len(t, again.Messages, len(r.Messages))
