@@ -58,7 +58,7 @@ func TestABareWordWithABodyID(t *testing.T) { // TRAPS Approvals 2, C 36
 		w := newWorld(t)
 		asked := ask(w, wish, "refund")
 		w.send(bare, user("yes"))
-		require.NoError(t, w.desk.Delivered(t.Context(), "w", asked.hold.ID, true))
+		require.NoError(t, w.desk.Delivered(t.Context(), "w", governance.Hold{ID: asked.hold.ID}, true))
 		require.Equal(t, governance.ResultAlready, w.send(bare, user("yes")).result)
 		require.Len(t, w.send(client{body: "a", retry: true}, user("yes")).calls, 1)
 	})

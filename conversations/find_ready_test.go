@@ -98,7 +98,7 @@ func TestAPickupWhoseReplyWasLostComesAgain(t *testing.T) { // TRAPS Approvals 1
 
 		// The replica died, or the connection did: nobody saw the calls.
 		require.Len(t, w.send(c, list...).calls, 1)
-		require.NoError(t, w.desk.Delivered(t.Context(), "w", asked.hold.ID, false))
+		require.NoError(t, w.desk.Delivered(t.Context(), "w", governance.Hold{ID: asked.hold.ID}, false))
 		require.Len(t, w.send(c, list...).calls, 1)
 
 		// A request that shows the calls, or brings a result, goes to the model.
@@ -106,7 +106,7 @@ func TestAPickupWhoseReplyWasLostComesAgain(t *testing.T) { // TRAPS Approvals 1
 		require.Equal(t, conversations.ForModel, w.find(c, shows...).What)
 		require.Equal(t, conversations.ForModel, w.find(c, append(shows, assistant("Done."), user("thanks"))...).What)
 
-		require.NoError(t, w.desk.Delivered(t.Context(), "w", asked.hold.ID, true))
+		require.NoError(t, w.desk.Delivered(t.Context(), "w", governance.Hold{ID: asked.hold.ID}, true))
 		require.Equal(t, conversations.ForModel, w.find(c, list...).What)
 		again := c
 		again.retry = true

@@ -215,7 +215,7 @@ func TestAnAnswerToAnEndedHoldHearsHowItEnded(t *testing.T) {
 			governance.ResultOver, governance.StateSuperseded},
 		"released": {func(w *world, asked heard) {
 			w.send(client{}, user(wish), assistant(asked.text), user("yes"))
-			require.NoError(w.t, w.desk.Delivered(w.t.Context(), "w", asked.hold.ID, true))
+			require.NoError(w.t, w.desk.Delivered(w.t.Context(), "w", governance.Hold{ID: asked.hold.ID}, true))
 		}, "yes", governance.ResultAlready, governance.StateReleased},
 		"a no to what was released": {func(w *world, asked heard) { w.send(client{}, user(wish), assistant(asked.text), user("yes")) }, "no",
 			governance.ResultAlready, governance.StateReleased},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cadreen/fault"
@@ -21,6 +22,8 @@ type Answer struct {
 	TraceID string
 	Key     string // Idempotency-Key of the request, "" if none
 	Retry   bool   // the client says that it sends this again
+	// Read is the hold as this request has read it; nil is read anew.
+	Read *Hold
 	// Ask renders the question anew where some of it stays open, with the calls
 	// behind the hold's items.
 	Ask func(*Hold, []Call) Asked
@@ -69,8 +72,8 @@ type Answered struct {
 // learn what was recorded. Errors: forbidden for anybody but the one who was
 // asked; store_unavailable, and then nothing was released.
 func (d *Desk) Answer(ctx context.Context, workspace, id string, a Answer) (Answered, error) {
-	for range tries(ctx) {
-		h, version, err := d.holds.Get(ctx, workspace, id)
+	for try := range tries(ctx) {
+		h, version, err := d.heldOr(ctx, workspace, id, a.Read, try)
 		if errors.Is(err, store.ErrNotFound) {
 			return Answered{Result: ResultOver}, nil
 		}
@@ -102,6 +105,7 @@ func (d *Desk) Answer(ctx context.Context, workspace, id string, a Answer) (Answ
 		if len(ops) == 0 {
 			return out, nil
 		}
+		out.Hold.version = version + 1
 		ledger, err := books.ops(now)
 		if err != nil {
 			return Answered{}, err
@@ -116,6 +120,19 @@ func (d *Desk) Answer(ctx context.Context, workspace, id string, a Answer) (Answ
 		return out, nil
 	}
 	return Answered{}, busy()
+}
+
+// heldOr is a hold with its version: as it was read before, the first time and
+// where it was held, else as it is now. A commit on what is so no more conflicts.
+func (d *Desk) heldOr(ctx context.Context, workspace, id string, read *Hold, try int) (Hold, int64, error) {
+	if try > 0 || read == nil || read.version == 0 || read.State != StateHeld {
+		h, version, err := d.holds.Get(ctx, workspace, id)
+		h.version = version
+		return h, version, err
+	}
+	h := *read
+	h.Items, h.Reserved = slices.Clone(h.Items), slices.Clone(h.Reserved)
+	return h, h.version, nil
 }
 
 // take applies the words to the hold and answers what to commit.
@@ -166,7 +183,7 @@ func (d *Desk) take(ctx context.Context, h *Hold, version int64, a Answer, now t
 		if err != nil {
 			return out, nil, err
 		}
-		more, err := d.reask(ctx, h, a.Ask(h, calls), now)
+		more, err := d.reask(h, a.Ask(h, calls), now)
 		if err != nil {
 			return out, nil, err
 		}

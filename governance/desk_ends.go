@@ -111,12 +111,8 @@ func (d *Desk) closeOps(ctx context.Context, h *Hold, version int64, now time.Ti
 	if err != nil || h.State == StateHeld {
 		return ops, err
 	}
-	free, err := d.unclaim(ctx, h)
-	if err != nil {
-		return nil, err
-	}
 	more, err := d.endEscalations(ctx, h)
-	return append(append(ops, free...), more...), err
+	return append(append(ops, d.unclaim(h)), more...), err
 }
 
 // keepOps write a changed hold and, where it ended, its record. What it keeps

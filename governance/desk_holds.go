@@ -97,6 +97,7 @@ func (d *Desk) list(ctx context.Context, workspace string, q store.Query) ([]Hol
 	list := make([]Hold, len(items))
 	for i, it := range items {
 		list[i] = it.Value
+		list[i].version = it.Version
 		if list[i].State != StateHeld {
 			continue
 		}
@@ -111,9 +112,11 @@ func (d *Desk) list(ctx context.Context, workspace string, q store.Query) ([]Hol
 		if err := d.expireIfDue(ctx, workspace, it.ID); err != nil {
 			return nil, err
 		}
-		if list[i], _, err = d.holds.Get(ctx, workspace, it.ID); err != nil {
+		h, version, err := d.holds.Get(ctx, workspace, it.ID)
+		if err != nil {
 			return nil, storeFault(err)
 		}
+		list[i], list[i].version = h, version
 	}
 	return list, nil
 }

@@ -98,7 +98,7 @@ var steps = map[string]func(m *machine){
 	"delivered": func(m *machine) {
 		if h := m.hold(); h != nil {
 			whole := rapid.Bool().Draw(m.T, "whole")
-			require.NoError(m, m.desk().Delivered(m.Context(), m.ws, h.id, whole))
+			require.NoError(m, m.desk().Delivered(m.Context(), m.ws, governance.Hold{ID: h.id}, whole))
 			m.model.delivery(h, whole)
 		}
 	},
@@ -417,7 +417,7 @@ func raceDoubles(t *testing.T, n int, engine store.Engine) {
 			switch {
 			case out.Result == governance.ResultReleased && !out.Repeat:
 				firsts[i].Add(1)
-				return desks[j].Delivered(t.Context(), "w", ids[i], true)
+				return desks[j].Delivered(t.Context(), "w", governance.Hold{ID: ids[i]}, true)
 			case out.Result != governance.ResultAlready:
 				return fmt.Errorf("answer %d heard %q, repeat %t", i, out.Result, out.Repeat)
 			}

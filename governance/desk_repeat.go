@@ -78,12 +78,16 @@ func (d *Desk) awaitDelivery(ctx context.Context, h Hold) (bool, error) {
 }
 
 // Delivered notes whether the reply that released a hold was written whole. Once
-// it is known to have been, nothing takes that back.
-func (d *Desk) Delivered(ctx context.Context, workspace, id string, whole bool) error {
-	for range tries(ctx) {
-		h, version, err := d.holds.Get(ctx, workspace, id)
-		if err != nil {
-			return storeFault(err)
+// it is known to have been, nothing takes that back. h is the hold as Answer gave
+// it; of another one it is enough that its id is there.
+func (d *Desk) Delivered(ctx context.Context, workspace string, h Hold, whole bool) error {
+	id, version := h.ID, h.version
+	for try := range tries(ctx) {
+		if try > 0 || version == 0 {
+			var err error
+			if h, version, err = d.holds.Get(ctx, workspace, id); err != nil {
+				return storeFault(err)
+			}
 		}
 		if h.State != StateReleased || h.Delivered || h.Failed && !whole {
 			return nil

@@ -288,7 +288,7 @@ func TestARepeatedYesHearsThatItWasDone(t *testing.T) {
 	b := newBench(t, governance.DeskOptions{})
 	id := b.hold("c", "refund")
 	b.answer(id, governance.Answer{Yes: true, Key: "k1"})
-	require.NoError(t, b.desk.Delivered(b.ctx, "w", id, true))
+	require.NoError(t, b.desk.Delivered(b.ctx, "w", governance.Hold{ID: id}, true))
 	require.Equal(t, governance.ResultAlready, b.answer(id, governance.Answer{Yes: true}).Result)
 	for name, a := range map[string]governance.Answer{"same key": {Yes: true, Key: "k1"}, "declared retry": {Yes: true, Retry: true}} {
 		out := b.answer(id, a)
@@ -303,11 +303,11 @@ func TestABrokenReleaseReplyIsRepeatedWithinTheReplayTime(t *testing.T) {
 	b := newBench(t, governance.DeskOptions{})
 	id := b.hold("c", "refund")
 	b.answer(id, governance.Answer{Yes: true})
-	require.NoError(t, b.desk.Delivered(b.ctx, "w", id, false))
+	require.NoError(t, b.desk.Delivered(b.ctx, "w", governance.Hold{ID: id}, false))
 	out := b.answer(id, governance.Answer{Yes: true})
 	require.Equal(t, governance.ResultReleased, out.Result)
 	require.True(t, out.Repeat)
-	require.NoError(t, b.desk.Delivered(b.ctx, "w", id, true))
+	require.NoError(t, b.desk.Delivered(b.ctx, "w", governance.Hold{ID: id}, true))
 	require.Equal(t, governance.ResultAlready, b.answer(id, governance.Answer{Yes: true}).Result)
 }
 

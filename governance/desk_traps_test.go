@@ -121,7 +121,7 @@ func TestApprovals10ADoubleSubmitReleasesOnce(t *testing.T) {
 	b := newBench(t, governance.DeskOptions{})
 	h := b.asks("c", "refund")
 	require.False(t, b.answer(h.ID, governance.Answer{Yes: true}).Repeat)
-	require.NoError(t, b.desk.Delivered(b.ctx, "w", h.ID, true))
+	require.NoError(t, b.desk.Delivered(b.ctx, "w", governance.Hold{ID: h.ID}, true))
 	second := governance.NewDesk(b.engine, b.decider, governance.DeskOptions{Await: time.Millisecond})
 	out, err := second.Answer(b.ctx, "w", h.ID, governance.Answer{Yes: true, By: alice})
 	require.NoError(t, err)
@@ -146,7 +146,7 @@ func TestApprovals11ALostReplyIsRepeatedForTheSameWordsOnly(t *testing.T) {
 			b := newBench(t, governance.DeskOptions{})
 			h := b.asks("c", "refund", "email")
 			first := b.answer(h.ID, c.first)
-			require.NoError(t, b.desk.Delivered(b.ctx, "w", h.ID, false))
+			require.NoError(t, b.desk.Delivered(b.ctx, "w", governance.Hold{ID: h.ID}, false))
 			out := b.answer(h.ID, c.again)
 			require.Equal(t, c.repeat, out.Repeat)
 			if !c.repeat {

@@ -183,8 +183,7 @@ func (d *Desk) resolveOps(ctx context.Context, e *Escalation, version int64, h *
 	if err != nil || h.State == StateHeld {
 		return append(ops, hold...), err
 	}
-	free, err := d.unclaim(ctx, h)
-	return slices.Concat(ops, hold, free), err
+	return append(append(ops, hold...), d.unclaim(h)), nil
 }
 
 // review answers the open item of an escalation, or with "" every open item, and

@@ -97,6 +97,8 @@ type Hold struct {
 	ReleaseAnswer string `json:"release_answer,omitempty"` // what was said: only the same words are a repeat
 	Delivered     bool   `json:"delivered,omitempty"`
 	Failed        bool   `json:"failed,omitempty"` // the reply is known not to have been written whole
+
+	version int64 // as it was read; 0 where that is not known
 }
 
 // Item is one call of a held turn.

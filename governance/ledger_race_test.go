@@ -189,7 +189,7 @@ func raceHolds(t *testing.T, n int, engines ...store.Engine) {
 			return err
 		case out.Result == governance.ResultReleased && !out.Repeat:
 			released.Add(1)
-			return d.Delivered(t.Context(), "w", ids[i], true)
+			return d.Delivered(t.Context(), "w", governance.Hold{ID: ids[i]}, true)
 		case out.Result == governance.ResultAlready || out.Repeat:
 			return nil
 		}

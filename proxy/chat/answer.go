@@ -51,7 +51,7 @@ func (h *Handler) settle(ctx context.Context, w http.ResponseWriter, t *turn, a 
 	hold := t.found.Hold
 	var kept []governance.Call // where some of it stays open
 	tries := 0
-	in := governance.Answer{By: t.requester(), TraceID: t.caller.TraceID, Key: t.key, Retry: t.retry,
+	in := governance.Answer{Read: hold, By: t.requester(), TraceID: t.caller.TraceID, Key: t.key, Retry: t.retry,
 		Pickup: t.found.What == conversations.IsPickup,
 		Ask: func(hold *governance.Hold, calls []governance.Call) governance.Asked {
 			kept = calls
@@ -92,7 +92,7 @@ func (h *Handler) settle(ctx context.Context, w http.ResponseWriter, t *turn, a 
 		// all the same, for whoever repeats the answer.
 		note, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if err := h.o.Desk.Delivered(note, t.caller.Workspace, hold.ID, whole && err == nil); err != nil {
+		if err := h.o.Desk.Delivered(note, t.caller.Workspace, done.Hold, whole && err == nil); err != nil {
 			h.o.Logger.Warn("the delivery of a release could not be noted", "hold", hold.ID, "error", err)
 		}
 	}
