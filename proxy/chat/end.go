@@ -24,7 +24,7 @@ func (s *stream) end(ctx context.Context, done []byte) (governance.Gate, error) 
 	}
 	// What follows is written without a pause; however slow the client reads, no
 	// heartbeat may come between the calls, or after the end.
-	s.out.heartbeat(nil, nil)
+	s.out.silent()
 	s.out.open()
 	e.findLast()
 	for _, q := range s.queue {

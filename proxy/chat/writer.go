@@ -12,8 +12,8 @@ type writer struct {
 	mu    sync.Mutex
 	w     http.ResponseWriter
 	rc    *http.ResponseController
-	beat  []byte // the next heartbeat, nil for none
-	then  []byte // those after it
+	beat  heartbeat
+	beats bool // there are heartbeats in silence
 	style string
 	every time.Duration
 	timer *time.Timer
@@ -74,16 +74,18 @@ func (o *writer) opened() bool {
 	return !o.waits
 }
 
-// heartbeat sets what is sent in silence, nil for nothing: first once, then
-// again and again.
-func (o *writer) heartbeat(first, then []byte) {
+// heartbeat sets what is sent in silence, again and again.
+func (o *writer) heartbeat(b heartbeat) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if first != nil && o.style == HeartbeatComment {
-		first = []byte(": keep-alive\n\n")
-		then = first
-	}
-	o.beat, o.then = first, then
+	o.beat, o.beats = b, true
+}
+
+// silent ends the heartbeats.
+func (o *writer) silent() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.beats = false
 }
 
 // write sends one frame; it may stay in the buffer until flush.
@@ -185,6 +187,8 @@ func (o *writer) stop() {
 	}
 }
 
+var keepAlive = []byte(": keep-alive\n\n")
+
 // pulse sends a heartbeat after a silence and waits for the next one.
 func (o *writer) pulse() {
 	o.mu.Lock()
@@ -196,13 +200,16 @@ func (o *writer) pulse() {
 	case o.waits:
 	case o.due:
 		o.push()
-	case o.beat != nil:
+	case o.beats:
 		o.send()
-		if _, err := o.w.Write(o.beat); err != nil {
+		frame := keepAlive
+		if o.style != HeartbeatComment {
+			frame = o.beat.frame()
+		}
+		if _, err := o.w.Write(frame); err != nil {
 			o.broken = errors.Join(errGone, err)
 			return
 		}
-		o.beat = o.then
 		o.push()
 	}
 	o.timer.Reset(o.every)
