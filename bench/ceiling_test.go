@@ -9,7 +9,7 @@ import (
 
 // ceilings are how many allocations one governed request may cost, those of the client and of the model server (about 90)
 // included. They are what it costs now and a little more: whoever raises one says why in its commit.
-var ceilings = map[string]float64{"text": 190, "large": 194, "stream": 290, "call": 455, "fragments": 587}
+var ceilings = map[string]float64{"text": 187, "large": 190, "stream": 285, "call": 455, "fragments": 587}
 
 // Time depends on the machine and what else it does; allocations do not.
 func TestOneRequestStaysBelowItsCeilingOfAllocations(t *testing.T) {

@@ -32,6 +32,10 @@ type Metrics struct {
 	stored     prometheus.Counter
 	lost       *prometheus.CounterVec
 	handler    http.Handler
+
+	// Of chats, so that nobody looks them up by their labels for each: for JSON and for streams.
+	addedTo, modelOf [2]prometheus.Observer
+	input, output    prometheus.Counter
 }
 
 var knownMethods = map[string]bool{
@@ -98,8 +102,9 @@ func (m *Metrics) begin() {
 		m.lost.WithLabelValues(reason)
 	}
 	m.store.WithLabelValues("commit")
-	for _, kind := range []string{"input", "output"} {
-		m.tokens.WithLabelValues(kind)
+	m.input, m.output = m.tokens.WithLabelValues("input"), m.tokens.WithLabelValues("output")
+	for stream, label := range []string{"false", "true"} {
+		m.addedTo[stream], m.modelOf[stream] = m.added.WithLabelValues(label), m.model.WithLabelValues(label)
 	}
 }
 
@@ -146,19 +151,22 @@ func (m *Metrics) trace(e *intelligence.Entry) {
 	if len(e.Models) == 0 {
 		return
 	}
-	stream := strconv.FormatBool(e.Stream)
+	stream := 0
+	if e.Stream {
+		stream = 1
+	}
 	rest := e.Took
 	for i := range e.Models {
 		c := &e.Models[i]
 		rest -= c.Took
-		m.model.WithLabelValues(stream).Observe(float64(c.Took) * micro)
-		m.tokens.WithLabelValues("input").Add(float64(max(c.Input, 0)))
-		m.tokens.WithLabelValues("output").Add(float64(max(c.Output, 0)))
+		m.modelOf[stream].Observe(float64(c.Took) * micro)
+		m.input.Add(float64(max(c.Input, 0)))
+		m.output.Add(float64(max(c.Output, 0)))
 		if c.Code != "" {
 			m.modelError.WithLabelValues(c.Code).Inc()
 		}
 	}
-	m.added.WithLabelValues(stream).Observe(float64(max(rest, 0)) * micro)
+	m.addedTo[stream].Observe(float64(max(rest, 0)) * micro)
 }
 
 func (m *Metrics) serve(c echo.Context) error {

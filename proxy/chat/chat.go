@@ -80,7 +80,11 @@ func (c *Caller) governed(decisions []governance.CallDecision, hold *governance.
 }
 
 // Handler serves chat completions.
-type Handler struct{ o Options }
+type Handler struct {
+	o Options
+	// naming are the headers that name a conversation, in order, as net/http spells them.
+	naming []string
+}
 
 // New builds a Handler.
 func New(o Options) *Handler {
@@ -96,7 +100,11 @@ func New(o Options) *Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{o: o}
+	naming := []string{"X-Cadreen-Conversation-Id"}
+	for _, name := range s.ConversationHeaders {
+		naming = append(naming, http.CanonicalHeaderKey(name))
+	}
+	return &Handler{o: o, naming: naming}
 }
 
 // Serve answers one chat completion. The body of r is read whole here, within

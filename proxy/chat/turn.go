@@ -78,9 +78,11 @@ const maxNamed = 256
 
 // named is the conversation id that a header or the metadata names.
 func (h *Handler) named(r *http.Request, req *openai.Request) string {
-	for _, name := range append([]string{"X-Cadreen-Conversation-Id"}, h.o.Settings.ConversationHeaders...) {
-		if v := strings.TrimSpace(r.Header.Get(name)); v != "" && len(v) <= maxNamed {
-			return v
+	for _, name := range h.naming {
+		if values := r.Header[name]; len(values) > 0 {
+			if v := strings.TrimSpace(values[0]); v != "" && len(v) <= maxNamed {
+				return v
+			}
 		}
 	}
 	if v := req.MetadataConversation; len(v) <= maxNamed {
