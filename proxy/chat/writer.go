@@ -118,7 +118,7 @@ func (o *writer) Write(frames []byte) (int, error) {
 }
 
 // together is how many bytes of frames gather at most, before the last of them.
-const together = 16 << 10
+const together = 32 << 10
 
 // bursts are lent to streams whose frames come thick. One that waits for the model holds none.
 var bursts = sync.Pool{New: func() any { b := make([]byte, 0, together+4<<10); return &b }}
