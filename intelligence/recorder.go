@@ -40,13 +40,17 @@ type Options struct {
 // Recorder stores traces behind the answers, many in one write. What it cannot
 // store is counted and logged.
 type Recorder struct {
-	o     Options
-	queue chan waiting
+	o Options
+	// first says that something waits, full that as much waits as one write takes:
+	// the writer is not woken for each trace.
+	first, full chan struct{}
 	// nudge asks for what waits to be written now.
 	nudge chan chan struct{}
 	hours map[string]*hour // by workspace; the writer's own
+	spare []waiting        // the writer's own: room that was written
 
 	mu     sync.Mutex
+	queue  []waiting
 	closed bool
 	done   chan struct{}
 }
@@ -79,7 +83,7 @@ func NewRecorder(o Options) *Recorder {
 	if o.Lost == nil {
 		o.Lost = func(int, string) {}
 	}
-	return &Recorder{o: o, queue: make(chan waiting, o.Queue),
+	return &Recorder{o: o, first: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		nudge: make(chan chan struct{}), hours: map[string]*hour{}, done: make(chan struct{})}
 }
 
@@ -89,15 +93,28 @@ func (r *Recorder) Record(workspace string, e Entry) {
 		return
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.closed {
-		select {
-		case r.queue <- waiting{workspace, e}:
-			return
-		default:
-		}
+	taken := !r.closed && len(r.queue) < r.o.Queue
+	if taken {
+		r.queue = append(r.queue, waiting{workspace, e})
 	}
-	r.o.Lost(1, LostFull)
+	n := len(r.queue)
+	r.mu.Unlock()
+	switch {
+	case !taken:
+		r.o.Lost(1, LostFull)
+	case n == 1:
+		say(r.first)
+	case n >= mostInBatch:
+		say(r.full)
+	}
+}
+
+// say says something to the writer, unless it was said and not yet heard.
+func say(to chan struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
+	}
 }
 
 // Run writes until ctx ends, and then what still waits, for at most five
@@ -113,57 +130,44 @@ func (r *Recorder) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(flushTime, stop) })()
 	timer := time.NewTimer(r.o.Every)
 	timer.Stop()
-	batch := make([]waiting, 0, mostInBatch)
 	for {
 		select {
 		case <-ctx.Done():
-			r.last(work, batch)
+			r.close()
+			r.writeAll(work)
 			return
-		case w := <-r.queue:
-			if len(batch) == 0 {
-				timer.Reset(r.o.Every)
-			}
-			if batch = append(batch, w); len(batch) < mostInBatch {
-				continue
-			}
+		case <-r.first:
+			timer.Reset(r.o.Every)
 		case <-timer.C:
+			r.writeAll(work)
+		case <-r.full:
+			r.writeAll(work)
 		case written := <-r.nudge:
-			r.write(work, r.drain(batch))
-			batch = emptied(batch)
-			timer.Stop()
+			r.writeAll(work)
 			close(written)
-			continue
-		}
-		r.write(work, batch)
-		batch = emptied(batch)
-		timer.Stop()
-	}
-}
-
-// emptied is the room of a batch that was written, which keeps nothing of it.
-func emptied(batch []waiting) []waiting {
-	clear(batch)
-	return batch[:0]
-}
-
-// drain adds all that waits.
-func (r *Recorder) drain(batch []waiting) []waiting {
-	for {
-		select {
-		case w := <-r.queue:
-			batch = append(batch, w)
-		default:
-			return batch
 		}
 	}
 }
 
-// last writes what waits when the program ends.
-func (r *Recorder) last(ctx context.Context, batch []waiting) {
+// close lets nothing more in.
+func (r *Recorder) close() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.closed = true
+}
+
+// writeAll writes what waits.
+func (r *Recorder) writeAll(ctx context.Context) {
+	r.mu.Lock()
+	batch := r.queue
+	r.queue = r.spare
 	r.mu.Unlock()
-	r.write(ctx, r.drain(batch))
+	r.write(ctx, batch)
+	clear(batch) // what was written is not kept
+	r.spare = nil
+	if cap(batch) <= 4*mostInBatch {
+		r.spare = batch[:0]
+	}
 }
 
 // flushWait bounds Flush: a store that is away must not hold those up who ask.
