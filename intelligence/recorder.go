@@ -61,8 +61,9 @@ type waiting struct {
 }
 
 const (
-	// mostInBatch bounds one segment, and with its index positions one write.
-	mostInBatch = 256
+	// mostInBatch bounds one write, mostInSegment what has to be read for one trace.
+	mostInBatch   = 1024
+	mostInSegment = 256
 	// longestBatch bounds the time between the first and the last trace of a
 	// segment, which readers rely on.
 	longestBatch = 10 * time.Second
@@ -165,7 +166,7 @@ func (r *Recorder) writeAll(ctx context.Context) {
 	r.write(ctx, batch)
 	clear(batch) // what was written is not kept
 	r.spare = nil
-	if cap(batch) <= 4*mostInBatch {
+	if cap(batch) <= 2*mostInBatch {
 		r.spare = batch[:0]
 	}
 }
@@ -192,7 +193,7 @@ func (r *Recorder) Flush(ctx context.Context) {
 	}
 }
 
-// write stores a batch, one Commit for each workspace and 256 traces.
+// write stores a batch, one Commit for each workspace and 1,024 traces.
 func (r *Recorder) write(ctx context.Context, batch []waiting) {
 	byWorkspace := map[string][]*Entry{}
 	for i := range batch {
@@ -201,26 +202,15 @@ func (r *Recorder) write(ctx context.Context, batch []waiting) {
 	}
 	for workspace, list := range byWorkspace {
 		for len(list) > 0 {
-			n := portion(list)
+			n := min(len(list), mostInBatch)
 			r.commit(ctx, workspace, list[:n])
 			list = list[n:]
 		}
 	}
 }
 
-// portion is how many of the list go into one segment.
-func portion(list []*Entry) int {
-	first := list[0].Created()
-	for n, e := range list {
-		if away := e.Created().Sub(first).Abs(); n == mostInBatch || away > longestBatch/2 {
-			return n
-		}
-	}
-	return len(list)
-}
-
-// commit stores one segment. While the store is away it is tried again: the
-// segment has one id, so a write that took place unseen is a conflict.
+// commit stores traces of a workspace. While the store is away it is tried again:
+// a segment has one id, so a write that took place unseen is a conflict.
 func (r *Recorder) commit(ctx context.Context, workspace string, list []*Entry) {
 	ops, err := r.ops(workspace, list)
 	begun := time.Now()

@@ -123,6 +123,28 @@ func TestABatchOfTracesIsOneWrite(t *testing.T) {
 	})
 }
 
+// Many traces that wait are one write of several segments; the writer is not woken for
+// each of them, and with as many as one write takes it does not wait for the time.
+func TestAsManyTracesAsOneWriteTakesAreWrittenAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, e store.Engine, c *moved) {
+		engine := &counting{Engine: e}
+		var stored atomic.Int64
+		r, stop := run(t, intelligence.Options{Engine: engine, Every: time.Hour, Stored: func(n int) { stored.Add(int64(n)) }})
+		for range 1024 {
+			r.Record("acme", entry(c.now(), "k", "", "ok"))
+		}
+		require.Eventually(t, func() bool { return stored.Load() == 1024 }, 20*time.Second, time.Millisecond, "before the hour is over")
+		require.EqualValues(t, 1, engine.commits.Load())
+		segments, err := e.List(t.Context(), "acme", "trace", store.Query{Index: "at"})
+		require.NoError(t, err)
+		require.Len(t, segments, 4)
+		r.Record("acme", entry(c.now(), "k", "", "ok"))
+		stop()
+		require.EqualValues(t, 1025, stored.Load())
+		require.EqualValues(t, 2, engine.commits.Load())
+	})
+}
+
 // Any query, over what two replicas have written in overlapping segments, answers
 // what a sorted list in memory would.
 func TestListsAgreeWithAListInMemory(t *testing.T) {

@@ -37,10 +37,39 @@ func decisionKey(e *Entry) string {
 // usual is how many bytes a trace usually takes.
 const usual = 512
 
-// ops are the steps that store traces of a workspace: the segment, and the
+// ops are the steps that store traces of a workspace: segments of them, and the
 // counts of the hours they belong to.
 func (r *Recorder) ops(workspace string, list []*Entry) ([]store.Op, error) {
 	slices.SortStableFunc(list, func(a, b *Entry) int { return a.Created().Compare(b.Created()) })
+	var ops []store.Op
+	for rest := list; len(rest) > 0; {
+		n := portion(rest)
+		ops = append(ops, store.Put{Doc: segment(rest[:n]), Create: true})
+		rest = rest[n:]
+	}
+	for _, h := range r.count(workspace, list) {
+		op, err := h.put()
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, op)
+	}
+	return ops, nil
+}
+
+// portion is how many of the traces, the oldest first, go into one segment.
+func portion(list []*Entry) int {
+	first := list[0].Created()
+	for n, e := range list {
+		if n == mostInSegment || e.Created().Sub(first) > longestBatch/2 {
+			return n
+		}
+	}
+	return len(list)
+}
+
+// segment is the document of some traces.
+func segment(list []*Entry) store.Doc {
 	value := appendEntries(make([]byte, 0, usual*len(list)), list)
 	newest := list[len(list)-1].Created().UnixMilli()
 	seg := store.Doc{Kind: kindSegment, ID: "seg_" + ulid.Make().String(), Value: value}
@@ -60,15 +89,7 @@ func (r *Recorder) ops(workspace string, list []*Entry) ([]store.Op, error) {
 			place(indexDomain, e.Domain)
 		}
 	}
-	ops := []store.Op{store.Put{Doc: seg, Create: true}}
-	for _, h := range r.count(workspace, list) {
-		op, err := h.put()
-		if err != nil {
-			return nil, err
-		}
-		ops = append(ops, op)
-	}
-	return ops, nil
+	return seg
 }
 
 // count adds traces to the counts of their hours and answers those that have
