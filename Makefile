@@ -50,7 +50,7 @@ bench-doc: ## measure, and write the table into docs/benchmarks.md
 bench-proxy: ## measure beside plain proxies (ARGS="-rounds 3 -scenarios json-c64,stream,held -streams 0 -peer name=http://127.0.0.1:9000/v1")
 	$(GO) run ./bench/proxy $(ARGS)
 
-bench-proxy-doc: ## the same, and write docs/benchmarks.md and docs/bench-proxy.svg, about 5 minutes
+bench-proxy-doc: ## the same, and write docs/benchmarks.md and docs/bench-proxy.svg, about 6 minutes
 	$(GO) run ./bench/proxy -docs docs $(ARGS)
 
 fmt: ## format every Go file
