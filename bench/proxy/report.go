@@ -62,7 +62,7 @@ func (r *report) notes() []string {
 		fmt.Sprintf("Measured on %s with %s %s/%s, %d cores of %s, load average %s at the beginning and %s at the end, %d rounds of %s, %s in all.",
 			r.began.UTC().Format("2006-01-02"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor,
 			r.loads[0], r.loads[1], r.plan.rounds, r.plan.slice, r.took.Round(time.Second)),
-		"The order of the ways turns from round to round. Where one slice has too few samples (500 a second, streams with gaps) a round takes two.",
+		"The order of the ways turns from round to round. Where one slice has too few samples (500 a second, streams with gaps) a round takes more than one.",
 		"Figures are the median of the rounds, with the least and the most in brackets; quotients and differences are made within a round. " +
 			"CPU is that of the proxy's processes, of a store in a process of its own after a plus sign. Load, model and proxies share the cores. Every body was compared with the one the model gives directly, without the additions that are documented.",
 		"Cadreen runs with 100 rules, its default settings, traces and audit on, and a durable store. " + baseline + " is the committed baseline: bench/proxy/rawecho.",

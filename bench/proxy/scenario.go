@@ -27,7 +27,7 @@ func scenarios() []scenario {
 		{name: "json-c1", label: "1 KB JSON, c = 1", body: text, concurrency: 1},
 		{name: "json-c16", label: "1 KB JSON, c = 16", body: text, concurrency: 16},
 		{name: "json-c64", label: "1 KB JSON, c = 64", body: text, concurrency: 64},
-		{name: "json-rate", label: "1 KB JSON, 500 a second", body: text, concurrency: 64, rate: 500, slices: 2},
+		{name: "json-rate", label: "1 KB JSON, 500 a second", body: text, concurrency: 64, rate: 500, slices: 5},
 		{name: "large", label: "19 KB, 30 messages, 20 tools, c = 16", body: large, concurrency: 16},
 		{name: "call", label: "call allowed, c = 16", body: call, concurrency: 16},
 		{name: "stream", label: "stream of 200 chunks, c = 16", body: streaming("bench-stream", nil), concurrency: 16},
