@@ -80,7 +80,7 @@ func (d *direct) CloseIdleConnections() { d.pool.clear() }
 func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	if err := fit(req); err != nil {
-		return nil, err
+		return nil, unsent(req, err)
 	}
 	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.GetConn != nil {
 		trace.GetConn(d.address)
@@ -88,7 +88,7 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	for {
 		c, err := d.connect(ctx)
 		if err != nil {
-			return nil, err
+			return nil, unsent(req, err)
 		}
 		resp, err := c.exchange(req)
 		if err == nil {
@@ -111,6 +111,15 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 			req = &next
 		}
 	}
+}
+
+// unsent closes the body of a request that will not be sent: whoever made it may
+// hold room for it until then.
+func unsent(req *http.Request, err error) error {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return err
 }
 
 // fit refuses headers by which a value could become a line of its own.

@@ -327,6 +327,35 @@ func TestFailedRequestsBodyIsNotReadAnyMore(t *testing.T) {
 	require.True(t, body.closed.Load())
 }
 
+// Room that a body lies in is given back when it is closed.
+func TestBodyOfARequestThatIsNotSentIsClosed(t *testing.T) {
+	nobody := func() *url.URL {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, l.Close()) }()
+		return &url.URL{Scheme: "http", Host: l.Addr().String(), Path: "/"}
+	}()
+	for name, try := range map[string]func(d *direct, req *http.Request) *http.Request{
+		"nobody there": func(_ *direct, req *http.Request) *http.Request { return req },
+		"a header that would be two": func(_ *direct, req *http.Request) *http.Request {
+			req.Header = http.Header{"X": {"a\r\nY: b"}}
+			return req
+		},
+		"no turn": func(d *direct, req *http.Request) *http.Request {
+			require.NoError(t, d.pool.enter(t.Context()))
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			return req.WithContext(ctx)
+		},
+	} {
+		d := openDirect(t, nobody, 1)
+		req, body := watchedPost(t.Context(), nobody)
+		_, err := d.RoundTrip(try(d, req))
+		require.Error(t, err, name)
+		require.True(t, body.closed.Load(), name)
+	}
+}
+
 func TestLongBodyArrivesWhole(t *testing.T) {
 	for _, length := range []int{0, 1, copyLimit, copyLimit + 1, inlineLimit, inlineLimit + 1, len(huge)} {
 		bodies := make(chan []byte, 1)

@@ -70,6 +70,9 @@ func TestAChunkAllocatesNothing(t *testing.T) {
 				out = Splice(out[:0], data, edits...)
 			}
 			one()
+			if raced {
+				t.Skip("under the race detector sync.Pool forgets")
+			}
 			require.Zero(t, testing.AllocsPerRun(1000, one))
 		})
 	}

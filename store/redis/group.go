@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -27,7 +28,8 @@ type group struct {
 	client redis.UniversalClient
 	asked  chan *question
 	quit   chan struct{}
-	gone   chan struct{} // closed when the goroutine has ended
+	gone   chan struct{}  // closed when all its goroutines have ended
+	alone  sync.WaitGroup // questions that are asked by themselves
 }
 
 // question is a script on its way; without a script it is the time, of a server that
@@ -107,7 +109,10 @@ func (g *group) do(ctx context.Context, q *question) (*redis.Cmd, error) {
 func (g *group) stop() { close(g.quit) }
 
 func (g *group) run() {
-	defer close(g.gone)
+	defer func() {
+		g.alone.Wait()
+		close(g.gone)
+	}()
 	var batch []*question
 	for {
 		select {
@@ -159,9 +164,11 @@ func (g *group) send(batch []*question) {
 		}
 		var refused redis.Error
 		if q.script != nil && errors.As(cmd.Err(), &refused) {
-			// The script is not known there, or the slot moves, or a replica was
-			// promoted: what is asked by itself is followed there and repeated.
-			cmd = q.script.Run(ctx, g.client, q.keys, q.args...)
+			// The script is not known there, or the server takes no writes, or another
+			// one was promoted: what is asked by itself is repeated there, for a
+			// while, in which it must not hold up the others.
+			g.alone.Go(func() { q.done <- q.script.Run(ctx, g.client, q.keys, q.args...) })
+			continue
 		}
 		q.done <- cmd
 	}

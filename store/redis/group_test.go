@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -78,4 +79,55 @@ func TestAQuestionThatWasAbandonedIsNotSent(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 	_, err = e.Get(t.Context(), "w", "thing", "stays")
 	require.NoError(t, err)
+}
+
+// halting holds up every script that is asked by itself until it may go on.
+type halting struct{ met, goOn chan struct{} }
+
+func (halting) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (halting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+func (h halting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "evalsha" {
+			h.met <- struct{}{}
+			<-h.goOn
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// A server that takes no writes is asked again and again, for each commit of a group: meanwhile the time is told and what
+// comes later is sent.
+func TestWhatIsAskedByItselfHoldsUpNobody(t *testing.T) {
+	e := open(t, "redis://"+storetest.RedisServer(t))
+	require.NoError(t, e.Commit(t.Context(), "w", store.Append{Log: "warm"}))
+	require.NoError(t, e.client.ScriptFlush(t.Context()).Err())
+	h := halting{met: make(chan struct{}, 9), goOn: make(chan struct{})}
+	e.client.AddHook(h)
+	goOn := sync.OnceFunc(func() { close(h.goOn) })
+	t.Cleanup(goOn)
+	outcomes := make(chan error, 3)
+	for range cap(outcomes) {
+		go func() { outcomes <- e.Commit(context.Background(), "w", store.Append{Log: "l"}) }()
+	}
+	for range cap(outcomes) {
+		select {
+		case <-h.met:
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "one is held up by another")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err := e.Now(ctx)
+	goOn()
+	require.NoError(t, err)
+	for range cap(outcomes) {
+		require.NoError(t, <-outcomes)
+	}
+	lines, err := e.Read(t.Context(), "w", "l", 0, 0)
+	require.NoError(t, err)
+	require.Len(t, lines, cap(outcomes))
 }
