@@ -54,6 +54,7 @@ func (f Frame) ReplaceAt(dst, data []byte) (frame []byte, at int) {
 		return append(dst, f.Raw[f.At+len(f.Data):]...), at
 	}
 	at = -1
+	ended := 0 // length of the line end that dst ends with
 	eol := []byte("\n")
 	l := walk(f.Raw)
 	for l.next() {
@@ -67,7 +68,12 @@ func (f Frame) ReplaceAt(dst, data []byte) (frame []byte, at int) {
 		name, value, colon := field(text)
 		switch isData := string(name) == "data"; {
 		case isData && at >= 0:
-			// The payload stands already.
+			// The payload stands already. This line leaves its end to the one
+			// before it, so that what follows comes after the same: a CR before a
+			// blank line of CRLF would read as a blank line.
+			if len(l.eol) > 0 {
+				dst, ended = append(dst[:len(dst)-ended], l.eol...), len(l.eol)
+			}
 			continue
 		case isData:
 			dst = append(dst, l.text[:len(l.text)-len(value)]...)
@@ -75,20 +81,20 @@ func (f Frame) ReplaceAt(dst, data []byte) (frame []byte, at int) {
 				dst = append(dst, ':', ' ')
 			}
 			dst, at = appendPayload(dst, data)
-			dst = append(dst, eol...)
+			dst, ended = append(dst, eol...), len(eol)
 			continue
 		case len(text) == 0 && at < 0:
 			// The line that ends the frame, with the mark if it has one.
 			dst = append(dst, l.text...)
 			dst, at = appendLine(dst, data, eol)
-			dst = append(dst, l.eol...)
+			dst, ended = append(dst, l.eol...), len(l.eol)
 			continue
 		}
 		dst = append(dst, l.text...)
 		if at < 0 {
-			dst = append(dst, eol...) // an unfinished line gets its end before the payload
+			dst, ended = append(dst, eol...), len(eol) // an unfinished line gets its end before the payload
 		} else {
-			dst = append(dst, l.eol...)
+			dst, ended = append(dst, l.eol...), len(l.eol)
 		}
 	}
 	if at < 0 {
