@@ -153,7 +153,7 @@ func (f *field) cadreen(redis string) func(context.Context, string) (*contestant
 		address, err := freeAddress()
 		if err == nil {
 			c.base = "http://" + address + "/v1"
-			settings := fmt.Sprintf("listen: %s\nbackend: {url: 'http://%s/v1'}\nstore: {url: '%s'}\npolicies: '%s'\nkeys:\n  - {name: bench, key: %s}\n",
+			settings := fmt.Sprintf("listen: %s\nbackend: {url: 'http://%s/v1'}\nstore: {url: '%s'}\npolicies: '%s'\nkeys:\n  - {name: bench, key: %s, roles: [chat, operator]}\n",
 				address, f.model, store, filepath.Join(folder, "policy.yaml"), key)
 			err = os.WriteFile(filepath.Join(folder, "cadreen.yaml"), []byte(settings), 0o600)
 		}

@@ -17,7 +17,7 @@ import (
 // asked is what calls that are held, asked about in the chat and released by a yes gave in one round.
 type asked struct {
 	question, yes []time.Duration // sorted
-	cpu           float64         // ms per 1,000 questions with their answers
+	cpu, store    float64         // ms per 1,000 questions with their answers, of the contestant and of its store's process
 	extra         int64           // calls to the model beyond one for each question
 	wrong         int
 	problem       error
@@ -25,6 +25,9 @@ type asked struct {
 
 // heldLoads are how many chats at once ask and answer.
 var heldLoads = []int{1, 16}
+
+// heldSlices are how many slices one of them takes in a round: a p99 of fewer than some hundred is the slowest of all.
+const heldSlices = 4
 
 // heldFigures are the rounds by contestant, for each of heldLoads.
 type heldFigures map[string]map[int][]asked
@@ -78,7 +81,7 @@ func heldRound(ctx context.Context, c *contestant, model string, chats int, slic
 	if err != nil {
 		return asked{}, err
 	}
-	used, err := c.process.cpu()
+	used, stored, err := c.spent()
 	if err != nil {
 		return asked{}, err
 	}
@@ -96,7 +99,7 @@ func heldRound(ctx context.Context, c *contestant, model string, chats int, slic
 			parts[i].question, parts[i].yes = append(parts[i].question, question), append(parts[i].yes, yes)
 		}
 	})
-	spent, err := c.process.cpu()
+	usedAfter, storedAfter, err := c.spent()
 	if err != nil {
 		return asked{}, err
 	}
@@ -115,9 +118,18 @@ func heldRound(ctx context.Context, c *contestant, model string, chats int, slic
 	slices.Sort(all.question)
 	slices.Sort(all.yes)
 	if n := len(all.yes); n > 0 {
-		all.cpu = (spent - used).Seconds() * 1e6 / float64(n)
+		all.cpu = (usedAfter - used).Seconds() * 1e6 / float64(n)
+		all.store = (storedAfter - stored).Seconds() * 1e6 / float64(n)
 	}
 	return all, ctx.Err()
+}
+
+// spent is the CPU time of the contestant's processes so far, and of its store's.
+func (c *contestant) spent() (own, store time.Duration, err error) {
+	if own, err = c.process.cpu(); err == nil && c.beside != nil {
+		store, err = c.beside.cpu()
+	}
+	return own, store, err
 }
 
 // chatNumber makes the chats of a run different.

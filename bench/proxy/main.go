@@ -245,7 +245,7 @@ func (p *plan) measure(ctx context.Context, folder string, list []scenario, with
 				if !withHeld || !c.additions { // a call passes through the others
 					continue
 				}
-				one, err := heldRound(ctx, c, p.field.model, chats, p.slice, call)
+				one, err := heldRound(ctx, c, p.field.model, chats, p.slice*heldSlices, call)
 				if err != nil {
 					return fmt.Errorf("%s, held calls: %w", c.name, err)
 				}
@@ -255,7 +255,7 @@ func (p *plan) measure(ctx context.Context, folder string, list []scenario, with
 	}
 	for _, c := range contestants {
 		if c.additions {
-			if err := keepsTraces(ctx, c); err != nil {
+			if err := keepsAll(ctx, c); err != nil {
 				return err
 			}
 		}
@@ -384,6 +384,11 @@ func (p *plan) slow(ctx context.Context, folder string, starters []starter, repo
 		one, err := slowStreams(ctx, c, p.field.model, p.streams, reference)
 		if err != nil {
 			return resting, fmt.Errorf("%s: %w", s.name, err)
+		}
+		if c.additions {
+			if err := keepsAll(ctx, c); err != nil {
+				return resting, err
+			}
 		}
 		report.idle = append(report.idle, one)
 	}

@@ -62,10 +62,10 @@ func (r *report) notes() []string {
 		fmt.Sprintf("Measured on %s with %s %s/%s, %d cores of %s, load average %s at the beginning and %s at the end, %d rounds of %s, %s in all.",
 			r.began.UTC().Format("2006-01-02"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor,
 			r.loads[0], r.loads[1], r.plan.rounds, r.plan.slice, r.took.Round(time.Second)),
-		"The order of the ways turns from round to round. Where one slice has too few samples (500 a second, streams with gaps) a round takes more than one.",
+		"The order of the ways turns from round to round. Where one slice has too few samples (500 a second, streams with gaps, held calls) a round takes more than one.",
 		"Figures are the median of the rounds, with the least and the most in brackets; quotients and differences are made within a round. " +
-			"CPU is that of the proxy's processes, of a store in a process of its own after a plus sign. Load, model and proxies share the cores. Every body was compared with the one the model gives directly, without the additions that are documented.",
-		"Cadreen runs with 100 rules, its default settings, traces and audit on, and a durable store. " + baseline + " is the committed baseline: bench/proxy/rawecho.",
+			"CPU is that of the proxy's processes, of a store in a process of its own after a plus sign and not in the quotients. Load, model and proxies share the cores. Every body was compared with the one the model gives directly, without the additions that are documented.",
+		"Cadreen runs with 100 rules, its default settings, traces and audit on, and a durable store; the run is not taken unless each of its answers has left a trace and each decision a record. " + baseline + " is the committed baseline: bench/proxy/rawecho.",
 	}
 	if len(r.watched) > 0 {
 		list = append(list, fmt.Sprintf("The last tables are from profiles of %s each, taken after the rounds: what was measured, divided as the profile says. A moment counts for the innermost function that somebody owns, the kernel's work for who asked for it; allocating and collecting is counted apart.", profileTime))
@@ -142,14 +142,18 @@ func (r *report) heldTable() table {
 			if len(rounds) == 0 {
 				continue
 			}
-			cpu := make([]float64, len(rounds))
+			cpu, store := make([]float64, len(rounds)), make([]float64, len(rounds))
 			for i, one := range rounds {
-				cpu[i] = one.cpu
+				cpu[i], store[i] = one.cpu, one.store
+			}
+			spent := bracketed(spreadOf(cpu), "%.0f")
+			if beside := spreadOf(store).median; beside >= 1 {
+				spent += fmt.Sprintf(" + %.0f", beside)
 			}
 			sum := sumOf(rounds)
 			t = append(t, []string{name, fmt.Sprint(chats), bracketed(quantileOf(rounds, questionsOf, 0.5), "%.2f"), bracketed(quantileOf(rounds, questionsOf, 0.99), "%.2f"),
 				bracketed(quantileOf(rounds, yesesOf, 0.5), "%.2f"), bracketed(quantileOf(rounds, yesesOf, 0.99), "%.2f"),
-				bracketed(spreadOf(cpu), "%.0f"), fmt.Sprint(sum.extra), fmt.Sprintf("%d of %d", sum.wrong, sum.total)})
+				spent, fmt.Sprint(sum.extra), fmt.Sprintf("%d of %d", sum.wrong, sum.total)})
 		}
 	}
 	return t
