@@ -284,6 +284,11 @@ func (s *storm) settles(p *process, before load) {
 	s.t.Helper()
 	alone := &storm{witness: s.witness, t: s.t, members: []*process{p}}
 	var now load
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("before: %+v, now: %+v", before, now)
+		}
+	}()
 	awaitTrue(s.t, "goroutines and heap are back", func() bool {
 		for range 50 {
 			alone.once(newChat("Tell me of order 1").without())
