@@ -6,10 +6,16 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"time"
+
+	modernc "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // schemas are the steps from an empty file to today's tables. How many of them
@@ -132,33 +138,92 @@ func dsn(path string, q url.Values) string {
 	return "file://" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-// createSchema is safe when two processes open a new file at the same time: the
-// transaction is an immediate one, so the second finds the first one's tables.
-func createSchema(ctx context.Context, open driver.Connector) (err error) {
+// errShared says that a file of an earlier schema is in use.
+var errShared = errors.New("another process has the file open, perhaps a server of an older version: it must end first")
+
+// sharedWait is how long a file of an earlier schema is waited for.
+var sharedWait = busyTimeout * time.Millisecond
+
+// createSchema makes the tables of a new file, and brings a file of an earlier
+// schema to today's. Several processes may do so at the same time. An older
+// program that runs could write to the file no more: while one has it open, which a
+// command of a newer version cannot know, it stays as it is.
+func createSchema(ctx context.Context, open driver.Connector) error {
+	for begun := time.Now(); ; {
+		err := bringSchema(ctx, open)
+		if !errors.Is(err, errShared) || time.Since(begun) >= sharedWait {
+			return err
+		}
+		// Whoever else looks at the file at the same moment is in each other's way.
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10*time.Millisecond + rand.N(50*time.Millisecond)):
+		}
+	}
+}
+
+func bringSchema(ctx context.Context, open driver.Connector) (err error) {
 	db := sql.OpenDB(open)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	tx, err := db.BeginTx(ctx, nil)
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }()
-	var version int
-	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+	defer func() { _ = conn.Close() }()
+	exec := func(texts ...string) error {
+		for _, text := range texts {
+			if _, err := conn.ExecContext(ctx, text); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	// A write transaction, so that the second of two finds the tables of the first.
+	if err := exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
-	switch {
-	case version == len(schemas):
-		return nil
-	case version < 0 || version > len(schemas):
-		return fmt.Errorf("the file has schema %d, this program knows %d: it was written by a newer version", version, len(schemas))
+	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }() // an error when all is done
+	version, err := schemaOf(ctx, conn)
+	if err != nil || version == len(schemas) {
+		return err
 	}
-	for _, step := range schemas[version:] {
-		if _, err := tx.ExecContext(ctx, step); err != nil {
+	if version > 0 {
+		if err := exec(`ROLLBACK`, `PRAGMA busy_timeout = 0`); err != nil {
+			return err
+		}
+		if err := leaveWAL(ctx, conn); err != nil {
+			return fmt.Errorf("the file has schema %d, this program %d: %w", version, len(schemas), err)
+		}
+		if err := exec(fmt.Sprintf(`PRAGMA busy_timeout = %d`, busyTimeout), `BEGIN EXCLUSIVE`); err != nil {
+			return err
+		}
+		if version, err = schemaOf(ctx, conn); err != nil {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, len(schemas))); err != nil {
-		return err
+	return exec(slices.Concat(schemas[version:], []string{fmt.Sprintf(`PRAGMA user_version = %d`, len(schemas)), `COMMIT`, `PRAGMA journal_mode = WAL`})...)
+}
+
+// leaveWAL takes a file out of WAL, which only who is alone with it can.
+func leaveWAL(ctx context.Context, conn *sql.Conn) error {
+	var mode string
+	err := conn.QueryRowContext(ctx, `PRAGMA journal_mode = DELETE`).Scan(&mode)
+	var refused *modernc.Error
+	switch {
+	case err == nil && mode != "delete", errors.As(err, &refused) && refused.Code()&0xff == sqlite3.SQLITE_BUSY:
+		return errShared
 	}
-	return tx.Commit()
+	return err
+}
+
+// schemaOf is how many of the steps a file has taken.
+func schemaOf(ctx context.Context, conn *sql.Conn) (version int, err error) {
+	if err := conn.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return 0, err
+	}
+	if version < 0 || version > len(schemas) {
+		return 0, fmt.Errorf("the file has schema %d, this program knows %d: it was written by a newer version", version, len(schemas))
+	}
+	return version, nil
 }

@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -82,6 +84,45 @@ func earlier(t *testing.T, version int) string {
 	}
 	require.NoError(t, db.Close())
 	return path
+}
+
+// A command of a newer version that is run beside an older server leaves it working:
+// the file is brought to today's schema when nobody else has it open.
+func TestAFileThatAnOlderServerHasOpenStaysAsItIs(t *testing.T) {
+	wait := sharedWait
+	sharedWait = 0
+	t.Cleanup(func() { sharedWait = wait })
+	for version := 1; version < len(schemas); version++ {
+		path := earlier(t, version)
+		older, err := sql.Open("sqlite", writerDSN(path))
+		require.NoError(t, err)
+		var n int
+		require.NoError(t, older.QueryRow(`SELECT count(*) FROM positions`).Scan(&n))
+		_, err = Open(t.Context(), path)
+		require.ErrorIs(t, err, store.ErrUnavailable)
+		require.ErrorContains(t, err, "another process has the file open")
+		_, err = older.Exec(`INSERT INTO positions (workspace, kind, name, key, score, id, doc) VALUES ('w', 'thing', 'later', x'', 7, CAST('d' AS BLOB), 1)`)
+		require.NoError(t, err, "the older program writes as ever")
+		require.NoError(t, older.Close())
+		require.Equal(t, "d30", listed(t, open(t, path), "w", "thing", "by", "k", store.Query{Min: 30}))
+	}
+}
+
+func TestSeveralOpenAFileOfAnEarlierSchemaAtTheSameTime(t *testing.T) {
+	for range 5 {
+		path := earlier(t, len(schemas)-1)
+		var all sync.WaitGroup
+		engines, failed := make([]*Engine, 6), make([]error, 6)
+		for i := range engines {
+			all.Go(func() { engines[i], failed[i] = Open(context.Background(), path) })
+		}
+		all.Wait()
+		for i, e := range engines {
+			require.NoError(t, failed[i])
+			require.Equal(t, "b10 a20 c20 d30", listed(t, e, "w", "thing", "by", "k"))
+			require.NoError(t, e.Close())
+		}
+	}
 }
 
 // listed are the ids of a list with their scores in it.
