@@ -6,7 +6,7 @@ BIN         := bin/cadreen
 SOURCES      = $$(find . -name '*.go' -not -path '*/node_modules/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race chaos soak lint fuzz bench bench-doc bench-proxy bench-proxy-doc fmt docs clean
+.PHONY: help build run test race chaos soak lint fuzz bench bench-doc bench-proxy fmt docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,10 +47,7 @@ bench: ## measure what matters and print one table (BENCHTIME=0.3s, COUNT=3)
 bench-doc: ## measure, and write the table into docs/benchmarks.md
 	@GO=$(GO) bench/run -doc
 
-bench-proxy: ## measure beside plain proxies (ARGS="-rounds 3 -scenarios json-c64,stream,held -streams 0 -peer name=http://127.0.0.1:9000/v1")
-	$(GO) run ./bench/proxy $(ARGS)
-
-bench-proxy-doc: ## the same, and write docs/benchmarks.md and docs/bench-proxy.svg, about 6 minutes
+bench-proxy: ## measure beside plain proxies; a whole run, about 6 minutes, writes docs/benchmarks.md (ARGS="-rounds 3 -scenarios json-c64,stream,held -streams 0 -peer name=http://127.0.0.1:9000/v1")
 	$(GO) run ./bench/proxy -docs docs $(ARGS)
 
 fmt: ## format every Go file

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Between these lines of docs/benchmarks.md stands what a run wrote. bench/run writes between others.
@@ -16,6 +18,25 @@ const (
 
 // picture is the name of the plot, beside benchmarks.md.
 const picture = "bench-proxy.svg"
+
+// What a run has at least whose figures go into the documents.
+const (
+	wholeRounds = 5
+	wholeSlice  = 500 * time.Millisecond
+)
+
+// partial says what a run lacks, "" if it is a whole one.
+func (p *plan) partial(list []scenario, withHeld bool) string {
+	switch {
+	case p.rounds < wholeRounds || p.slice < wholeSlice:
+		return fmt.Sprintf("fewer than %d rounds of %s were run", wholeRounds, wholeSlice)
+	case len(list) < len(scenarios()) || !withHeld:
+		return "only some scenarios were run"
+	case !slices.Contains(p.streams, 1000) || !slices.Contains(p.streams, 5000):
+		return "slow streams were left out"
+	}
+	return ""
+}
 
 // write puts the run into the documents.
 func (r *report) write(folder string) error {

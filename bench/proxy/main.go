@@ -41,11 +41,11 @@ const longestRun = 15 * time.Minute
 
 func main() {
 	var p plan
-	flag.IntVar(&p.rounds, "rounds", 5, "rounds; each measures every contestant once in each scenario")
-	flag.DurationVar(&p.slice, "slice", 500*time.Millisecond, "how long one contestant is under one load in a round")
+	flag.IntVar(&p.rounds, "rounds", wholeRounds, "rounds; each measures every contestant once in each scenario")
+	flag.DurationVar(&p.slice, "slice", wholeSlice, "how long one contestant is under one load in a round")
 	slow := flag.String("streams", "1000,5000", "how many slow streams are open at once, step by step; 0 leaves them out")
 	flag.StringVar(&p.scenarios, "scenarios", "", "comma separated names of scenarios, such as json-c64,stream,held; empty: all; none: none")
-	flag.StringVar(&p.docs, "docs", "", "folder whose benchmarks.md the tables are written into, and bench-proxy.svg")
+	flag.StringVar(&p.docs, "docs", "", "folder whose benchmarks.md the tables of a whole run are written into, and bench-proxy.svg")
 	flag.StringVar(&p.profiles, "profiles", "", "folder that the CPU profiles are kept in, which the last tables are made from")
 	flag.Func("peer", "name=baseurl of another proxy on this machine, in front of a model of its own that answers alike; may be repeated", func(text string) error {
 		one, err := parsePeer(text)
@@ -136,10 +136,14 @@ func (p *plan) run(ctx context.Context, to io.Writer) error {
 	}
 	report.finish()
 	report.print(to)
-	if p.docs != "" {
-		return report.write(p.docs)
+	if p.docs == "" {
+		return nil
 	}
-	return nil
+	if why := p.partial(list, withHeld); why != "" {
+		fmt.Fprintf(os.Stderr, "the documents stay as they are: %s\n", why)
+		return nil
+	}
+	return report.write(p.docs)
 }
 
 // heldName is what calls that are held and answered are called where scenarios are chosen.
@@ -263,7 +267,10 @@ func (p *plan) measure(ctx context.Context, folder string, list []scenario, with
 	if err := p.complete(ctx, list, contestants, references, report); err != nil {
 		return err
 	}
-	return p.watch(ctx, list, contestants, references, report)
+	if err := p.watch(ctx, list, contestants, references, report); err != nil || !withHeld {
+		return err
+	}
+	return p.watchHeld(ctx, contestants, call, report)
 }
 
 // wholeCount is how many streams Cadreen must have carried before it is said that none was cut.

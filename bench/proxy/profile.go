@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,8 +18,11 @@ import (
 // profileTime is how long one contestant is watched under one load. It is not among what is measured: being watched costs.
 const profileTime = 2 * time.Second
 
+// profileTimeAtRate is for loads that leave the processors idle, of which a profile has few samples.
+const profileTimeAtRate = 6 * time.Second
+
 // profiled are the loads that are watched.
-var profiled = []string{"json-c64", "large", "call", "stream", "fragments", "gaps"}
+var profiled = []string{"json-c64", "json-rate", "large", "call", "stream", "fragments", "gaps"}
 
 // owner is a part of a program that time is spent for. Its frames begin with one of the prefixes.
 type owner struct {
@@ -80,14 +84,16 @@ func frames(s *profile.Sample) []string {
 
 // ownerOf is who the innermost frame that somebody owns belongs to.
 func ownerOf(frames []string) string {
-	owns := func(o owner, frame string) bool {
-		return slices.ContainsFunc(o.prefixes, func(prefix string) bool { return strings.HasPrefix(frame, prefix) })
-	}
 	for _, frame := range frames {
 		if owns(everywhere, frame) {
 			return everywhere.name
 		}
 	}
+	return whose(frames)
+}
+
+// whose is ownerOf with allocating counted for who does it.
+func whose(frames []string) string {
 	for _, frame := range frames {
 		for _, o := range owners {
 			if owns(o, frame) {
@@ -96,6 +102,10 @@ func ownerOf(frames []string) string {
 		}
 	}
 	return rest
+}
+
+func owns(o owner, frame string) bool {
+	return slices.ContainsFunc(o.prefixes, func(prefix string) bool { return strings.HasPrefix(frame, prefix) })
 }
 
 // watched is the profile of one contestant under one load.
@@ -112,26 +122,60 @@ func (p *plan) watch(ctx context.Context, list []scenario, contestants []*contes
 				continue
 			}
 			fmt.Fprintf(os.Stderr, "profile: %s, %s\n", c.name, s.name)
-			taken := make(chan error, 1)
-			var one *profile.Profile
-			go func() {
-				var err error
-				one, err = c.takeProfile(ctx, p.profiles, s.name)
-				taken <- err
-			}()
-			_, err := c.under(ctx, s, profileTime, references[s.name])
-			if taking := <-taken; taking != nil || err != nil {
-				return fmt.Errorf("profile of %s, %s: %v, %w", c.name, s.name, taking, err)
+			long := profileTime
+			if s.rate > 0 {
+				long = profileTimeAtRate
 			}
-			report.watched = append(report.watched, watched{s.name, c.name, shares(one)})
+			err := p.watched(ctx, c, s.name, long, report, func() error {
+				_, err := c.under(ctx, s, long, references[s.name])
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// watchHeld is watch for calls that are held and answered, one chat at a time.
+func (p *plan) watchHeld(ctx context.Context, contestants []*contestant, call []byte, report *report) error {
+	for _, c := range contestants {
+		if c.pprof == "" || !c.additions {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "profile: %s, %s\n", c.name, heldName)
+		err := p.watched(ctx, c, heldName, profileTime, report, func() error {
+			_, err := heldRound(ctx, c, p.field.model, heldLoads[0], profileTime, call)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watched takes a profile while the contestant is under a load.
+func (p *plan) watched(ctx context.Context, c *contestant, load string, long time.Duration, report *report, under func() error) error {
+	taken := make(chan error, 1)
+	var one *profile.Profile
+	go func() {
+		var err error
+		one, err = c.takeProfile(ctx, p.profiles, load, long)
+		taken <- err
+	}()
+	err := under()
+	if taking := <-taken; taking != nil || err != nil {
+		return fmt.Errorf("profile of %s, %s: %w", c.name, load, errors.Join(taking, err))
+	}
+	report.watched = append(report.watched, watched{load, c.name, shares(one)})
+	return nil
+}
+
 // takeProfile asks a contestant for a CPU profile, and keeps it in the folder if one is named.
-func (c *contestant) takeProfile(ctx context.Context, folder, scenario string) (*profile.Profile, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", c.pprof, int(profileTime.Seconds())), nil)
+func (c *contestant) takeProfile(ctx context.Context, folder, scenario string, long time.Duration) (*profile.Profile, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", c.pprof, int(long.Seconds())), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -153,12 +197,12 @@ func (c *contestant) takeProfile(ctx context.Context, folder, scenario string) (
 	return profile.ParseData(text)
 }
 
-// profileTable says where the time of a load went: µs of a request, by owner.
-func (r *report) profileTable(s scenario) table {
-	head := []string{"CPU µs of a request: " + s.label}
+// profileTable says where the time of a load went: µs of a request, by owner. cost is what a contestant's requests cost there.
+func (r *report) profileTable(name, label string, cost func(contestant string) float64) table {
+	head := []string{"CPU µs of " + label}
 	var columns []watched
 	for _, w := range r.watched {
-		if w.scenario == s.name {
+		if w.scenario == name {
 			head, columns = append(head, w.contestant), append(columns, w)
 		}
 	}
@@ -174,7 +218,7 @@ func (r *report) profileTable(s scenario) table {
 			if name == "all" {
 				share = 1
 			}
-			row = append(row, fmt.Sprintf("%.0f", share*over(r.results[s.name][w.contestant], cpuOf).median))
+			row = append(row, fmt.Sprintf("%.0f", share*cost(w.contestant)))
 		}
 		t = append(t, row)
 	}

@@ -37,3 +37,25 @@ func TestAMomentCountsForTheInnermostOwner(t *testing.T) {
 }
 
 func TestTheProfileOfNothing(t *testing.T) { require.Empty(t, shares(new(profile.Profile))) }
+
+func TestTheMemoryOfAStreamIsDividedByItsOwners(t *testing.T) {
+	r := measured()
+	for i := range r.idle {
+		if i > 1 {
+			r.idle[i].heap = heapOf(stacks(map[int64][]string{
+				5000 << 10: {"bufio.NewReaderSize", "net/http.newBufioReader", "net/http.(*conn).serve"},
+				5000 << 11: {"cadreen/proxy/sse.(*Reader).fill", "cadreen/proxy/chat.(*stream).takeAll", "net/http.(*conn).serve"},
+			}))
+		}
+	}
+	got := map[string][]string{}
+	for _, row := range r.heapTable() {
+		got[row[0]] = row[1:]
+	}
+	require.Equal(t, []string{governed, governedRedis}, got["memory of a slow stream, KiB"])
+	require.Equal(t, []string{"1.0", "1.0"}, got["heap in use: server: net/http"])
+	require.Equal(t, []string{"2.0", "2.0"}, got["heap in use: reading JSON and frames"])
+	require.Equal(t, []string{"27.7", "27.7"}, got["stacks and the rest, less room that was never touched"])
+	require.Equal(t, []string{"30.7", "30.7"}, got["all"])
+	require.Len(t, measured().heapTable(), 1)
+}

@@ -68,7 +68,7 @@ func (r *report) notes() []string {
 		"Cadreen runs with 100 rules, its default settings, traces and audit on, and a durable store; the run is not taken unless each of its answers has left a trace and each decision a record. " + baseline + " is the committed baseline: bench/proxy/rawecho.",
 	}
 	if len(r.watched) > 0 {
-		list = append(list, fmt.Sprintf("The last tables are from profiles of %s each, taken after the rounds: what was measured, divided as the profile says. A moment counts for the innermost function that somebody owns, the kernel's work for who asked for it; allocating and collecting is counted apart.", profileTime))
+		list = append(list, fmt.Sprintf("The last tables are from profiles of %s each and more, taken after the rounds: what was measured, divided as the profile says. A moment counts for the innermost function that somebody owns, the kernel's work for who asked for it; allocating and collecting is counted apart. Memory is divided by who asked for it while all slow streams were open, after a collection.", profileTime))
 	}
 	for _, why := range r.plan.field.absent {
 		list = append(list, "Passed over: "+why+".")
@@ -250,7 +250,20 @@ func (r *report) tables() []table {
 	}
 	list = append(list, r.goals())
 	for _, s := range r.scenarios {
-		if t := r.profileTable(s); len(t[0]) > 1 {
+		cost := func(contestant string) float64 { return over(r.results[s.name][contestant], cpuOf).median }
+		if t := r.profileTable(s.name, "a request: "+s.label, cost); len(t[0]) > 1 {
+			list = append(list, t)
+		}
+	}
+	cost := func(contestant string) float64 {
+		var values []float64
+		for _, one := range r.held[contestant][heldLoads[0]] {
+			values = append(values, one.cpu)
+		}
+		return spreadOf(values).median
+	}
+	for _, t := range []table{r.profileTable(heldName, "a call held and answered, one chat at a time", cost), r.heapTable()} {
+		if len(t[0]) > 1 {
 			list = append(list, t)
 		}
 	}

@@ -147,3 +147,14 @@ func TestNumbersOfStreamsRise(t *testing.T) {
 		require.Error(t, err, text)
 	}
 }
+
+func TestOnlyAWholeRunIsWrittenIntoTheDocuments(t *testing.T) {
+	whole := plan{rounds: 5, slice: 500 * time.Millisecond, streams: []int{1000, 5000}}
+	require.Empty(t, whole.partial(scenarios(), true))
+	require.NotEmpty(t, whole.partial(scenarios()[1:], true))
+	require.NotEmpty(t, whole.partial(scenarios(), false))
+	for _, less := range []plan{{4, whole.slice, whole.streams, 0, "", "", "", field{}}, {5, whole.slice / 2, whole.streams, 0, "", "", "", field{}},
+		{5, whole.slice, []int{1000}, 0, "", "", "", field{}}, {5, whole.slice, nil, 0, "", "", "", field{}}} {
+		require.NotEmpty(t, less.partial(scenarios(), true))
+	}
+}

@@ -19,7 +19,8 @@ type idle struct {
 	rested  time.Duration
 	streams int
 	wrong   int
-	problem error // the first of the wrong ones
+	problem error              // the first of the wrong ones
+	heap    map[string]float64 // bytes in use beyond those before, by owner; nil if not known
 }
 
 // perThousand is the memory of 1,000 streams in MiB while so many are open.
@@ -54,6 +55,12 @@ func slowStreams(ctx context.Context, c *contestant, model string, counts []int,
 	if result.before, err = c.usage(); err != nil {
 		return result, err
 	}
+	heapBefore := map[string]float64{}
+	if c.pprof != "" {
+		if heapBefore, err = c.heap(ctx); err != nil {
+			return result, err
+		}
+	}
 	streams := make([]opened, result.streams)
 	defer func() {
 		for _, s := range streams {
@@ -69,6 +76,14 @@ func slowStreams(ctx context.Context, c *contestant, model string, counts []int,
 		time.Sleep(500 * time.Millisecond) // collectors and kernels settle
 		if result.open[n], err = c.usage(); err != nil {
 			return result, err
+		}
+	}
+	if c.pprof != "" {
+		if result.heap, err = c.heap(ctx); err != nil {
+			return result, err
+		}
+		for name, bytes := range heapBefore {
+			result.heap[name] -= bytes
 		}
 	}
 	if err := release(model); err != nil {
