@@ -77,6 +77,22 @@ func (s *stream) learn(f sse.Frame, frame []byte) {
 	}
 }
 
+// outdate drops the patterns of calls that a choice was just read to go on with: they may not say the same of them, and
+// a call leaves with what was last said of it.
+func (s *stream) outdate(ch *openai.ChoiceView) {
+	for i := range s.patterns {
+		p := &s.patterns[i]
+		if p.call == nil || p.index != ch.Index {
+			continue
+		}
+		for j := range ch.Calls {
+			if v := &ch.Calls[j]; !v.HasIndex || p.calls.byIndex[v.Index] == p.call {
+				p.slots = p.slots[:0]
+			}
+		}
+	}
+}
+
 // forget drops every pattern: they speak of calls and choices of this reply.
 func (s *stream) forget() { s.patterns, s.oldest = s.patterns[:0], 0 }
 

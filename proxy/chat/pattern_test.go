@@ -167,6 +167,10 @@ func drawServer(t *rapid.T) func() string {
 		func() string {
 			return `"tool_calls":[{"index":` + usual("at", "0", "1") + `,"id":"` + usual("call", "", "a", "b") + `","function":{"name":"` + usual("name", "", "f", "g") + `","arguments":"` + drawString(t) + `"}}]`
 		},
+		func() string {
+			return `"tool_calls":[{"index":` + usual("at", "0", "1") + usual("outer", "", `,"extra":1`, `,"extra":{"a":"b"}`, `,"type":"function"`, `,"type":"f\u0075nction"`) +
+				`,"function":{"arguments":"` + drawString(t) + `"` + usual("inner", "", `,"extra":1`, `,"extra":2`) + `}}]`
+		},
 		func() string { return `"tool_calls":[{"function":{"arguments":"` + drawString(t) + `"}}]` },
 		func() string {
 			return `"tool_calls":[{"index":0,"custom":{"input":"` + drawString(t) + `"}}]`
@@ -260,6 +264,28 @@ func TestFragmentsOfACallGatherInOnePiece(t *testing.T) {
 }
 
 // An index that is used again with another id is another call from there on, however alike its fragments are.
+// A call leaves with what was last said of it, also where fragments say it in turns.
+func TestWhatFragmentsSayOfACallBesidesItsArgumentsIsRead(t *testing.T) {
+	for name, turns := range map[string][2]string{
+		"a member":         {`"extra":1,"function":{"arguments":"x"}`, `"extra":2,"function":{"arguments":"x"}`},
+		"an object":        {`"extra":{"a":1},"function":{"arguments":"x"}`, `"extra":{"a":2},"function":{"arguments":"x"}`},
+		"an inner member":  {`"function":{"arguments":"x","extra":"a"}`, `"function":{"arguments":"x","extra":"b"}`},
+		"a type":           {`"type":"function","function":{"arguments":"x"}`, `"type":"f\u0075nction","function":{"arguments":"x"}`},
+		"a type, or none":  {`"type":"function","function":{"arguments":"x"}`, `"type":"","function":{"arguments":"x"}`},
+		"silent id, name":  {`"id":"","function":{"name":"","arguments":"x"}`, `"id":null,"function":{"name":null,"arguments":"x"}`},
+		"a member, or not": {`"extra":1,"function":{"arguments":"x"}`, `"function":{"arguments":"x"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			frame := func(call string) string {
+				return `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,` + call + `}]},"finish_reason":null}]}` + "\n\n"
+			}
+			begin, one, other := frame(`"id":"a","type":"function","function":{"name":"f","arguments":""}`), frame(turns[0]), frame(turns[1])
+			alike(t, begin+one+one+other+other+one+one)
+			alike(t, begin+other+one+other)
+		})
+	}
+}
+
 func TestAnIndexUsedAgainIsNotTheCallOfThePattern(t *testing.T) {
 	chunk := func(call string) string {
 		return `data: {"id":"x","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,` + call + `}]},"finish_reason":null}]}` + "\n\n"

@@ -44,6 +44,7 @@ func (s *stream) later(v *openai.View, f sse.Frame, frame []byte, end int, carri
 			ch := &v.Choices[i]
 			if len(ch.Calls) > 0 || ch.HasLegacy {
 				s.coll.delta(v.Data, ch)
+				s.outdate(ch)
 			}
 			if ch.HasText {
 				s.choice(ch.Index).waits = true
