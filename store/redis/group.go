@@ -162,14 +162,24 @@ func (g *group) send(batch []*question) {
 		if cmd == nil {
 			continue
 		}
-		var refused redis.Error
-		if q.script != nil && errors.As(cmd.Err(), &refused) {
-			// The script is not known there, or the server takes no writes, or another
-			// one was promoted: what is asked by itself is repeated there, for a
-			// while, in which it must not hold up the others.
+		if q.script != nil && refused(cmd.Err()) {
+			// What is asked by itself is repeated, for a while, in which it must not
+			// hold up the others.
 			g.alone.Go(func() { q.done <- q.script.Run(ctx, g.client, q.keys, q.args...) })
 			continue
 		}
 		q.done <- cmd
 	}
+}
+
+// refused says that a server has not run a script, but may soon, or another one:
+// it does not know it, is no master or not ready. After any other error some of it
+// may have happened.
+func refused(err error) bool {
+	for _, prefix := range []string{"NOSCRIPT", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN", "CLUSTERDOWN"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	return false
 }

@@ -131,3 +131,15 @@ func TestWhatIsAskedByItselfHoldsUpNobody(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, lines, cap(outcomes))
 }
+
+// A script that failed when it had written something is no commit, and is not asked again: its token is there, and it
+// would say that it was done.
+func TestACommitThatFailedOnTheWayIsNotSaidToBeDone(t *testing.T) {
+	e := open(t, "redis://"+storetest.RedisServer(t))
+	require.NoError(t, e.Commit(t.Context(), "w", store.Append{Log: "warm"}))
+	require.NoError(t, e.client.Set(t.Context(), indexPrefix("w", "thing")+"by:k", "of somebody else's", 0).Err())
+	require.ErrorIs(t, e.Commit(t.Context(), "w", thing("a", "v"), store.Append{Log: "l"}), store.ErrUnavailable)
+	lines, err := e.Read(t.Context(), "w", "l", 0, 0)
+	require.NoError(t, err)
+	require.Empty(t, lines)
+}
