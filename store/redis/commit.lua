@@ -6,7 +6,7 @@
 --
 -- KEYS[1] is the token of this Commit. It is remembered for a while, so that a
 -- repetition on the wire, whose first answer was lost, is answered like the
--- first and does nothing. Because the token is a key that does not exist yet,
+-- first and does nothing: it says done once everything is. Because the token is a key that does not exist yet,
 -- Cluster answers TRYAGAIN while the slot is being moved, before anything ran.
 --
 -- KEYS[2..] are the documents, the index positions to be written and the logs,
@@ -22,8 +22,11 @@
 -- ttl: milliseconds, 0 for none.
 -- A document is a hash: v version, d value, 'i' .. name:key -> score.
 -- Answers 0, or the number of the first step whose condition did not hold.
-if redis.call('EXISTS', KEYS[1]) == 1 then
+local before = redis.call('GET', KEYS[1])
+if before == 'done' then
   return 0
+elseif before then
+  return redis.error_reply('ERR this commit failed on its way')
 end
 
 local k, a = 1, 4
@@ -128,5 +131,6 @@ for _, s in ipairs(steps) do
   end
 end
 
+redis.call('SET', KEYS[1], 'done', 'PX', ARGV[3])
 redis.call(ARGV[1], ARGV[2], '')
 return 0

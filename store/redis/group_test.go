@@ -143,3 +143,13 @@ func TestACommitThatFailedOnTheWayIsNotSaidToBeDone(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, lines)
 }
+
+func TestARepetitionOfACommitThatFailedOnTheWayIsNoSuccess(t *testing.T) {
+	l := &lossy{server: storetest.RedisServer(t)}
+	e := open(t, "redis://"+l.serve(t))
+	require.NoError(t, e.Commit(t.Context(), "w", store.Append{Log: "warm"}))
+	require.NoError(t, e.client.Set(t.Context(), indexPrefix("w", "thing")+"by:k", "of somebody else's", 0).Err())
+	l.armed.Store(true)
+	require.ErrorIs(t, e.Commit(t.Context(), "w", thing("a", "v"), store.Append{Log: "l"}), store.ErrUnavailable)
+	require.EqualValues(t, 1, l.lost.Load(), "the answer was lost")
+}
