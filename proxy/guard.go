@@ -68,7 +68,11 @@ func (s *Server) guard(role string, passthrough bool, h func(echo.Context, keys.
 // lacks says which role a key does not have.
 func lacks(role string) error {
 	e := fault.New(fault.Forbidden, "This API key lacks the role %s", role)
-	e.Hint = "Use a key with the role " + role + " or operator (cadreen key create --role " + role + ")."
+	or := " or operator"
+	if role == keys.RoleOperator {
+		or = ""
+	}
+	e.Hint = "Use a key with the role " + role + or + " (cadreen key create --role " + role + ")."
 	return e
 }
 

@@ -130,7 +130,7 @@ func (p *plan) run(ctx context.Context, to io.Writer) error {
 			return ctx.Err()
 		case <-time.After(time.Until(report.idle[i].ended.Add(p.rest))):
 		}
-		if err := report.idle[i].rest(c); err != nil {
+		if err := report.idle[i].rest(ctx, c); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ func (r *report) heapTable() table {
 	whole := append([]float64(nil), left...)
 	for _, name := range append(names, rest) {
 		row("heap in use: "+name, func(i int) float64 {
-			figure := columns[i].heap[name] / float64(columns[i].streams) / 1024
+			figure := (columns[i].heap[name] - columns[i].base[name]) / float64(columns[i].streams) / 1024
 			left[i] -= figure
 			return figure
 		})

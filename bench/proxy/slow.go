@@ -20,7 +20,8 @@ type idle struct {
 	streams int
 	wrong   int
 	problem error              // the first of the wrong ones
-	heap    map[string]float64 // bytes in use beyond those before, by owner; nil if not known
+	heap    map[string]float64 // bytes in use while most streams were open, by owner; nil if not known
+	base    map[string]float64 // the same after a rest
 }
 
 // perThousand is the memory of 1,000 streams in MiB while so many are open.
@@ -55,12 +56,6 @@ func slowStreams(ctx context.Context, c *contestant, model string, counts []int,
 	if result.before, err = c.usage(); err != nil {
 		return result, err
 	}
-	heapBefore := map[string]float64{}
-	if c.pprof != "" {
-		if heapBefore, err = c.heap(ctx); err != nil {
-			return result, err
-		}
-	}
 	streams := make([]opened, result.streams)
 	defer func() {
 		for _, s := range streams {
@@ -81,9 +76,6 @@ func slowStreams(ctx context.Context, c *contestant, model string, counts []int,
 	if c.pprof != "" {
 		if result.heap, err = c.heap(ctx); err != nil {
 			return result, err
-		}
-		for name, bytes := range heapBefore {
-			result.heap[name] -= bytes
 		}
 	}
 	if err := release(model); err != nil {
@@ -110,11 +102,20 @@ func slowStreams(ctx context.Context, c *contestant, model string, counts []int,
 }
 
 // rest is read when the contestant has had nothing to do for a while: Go gives memory back minutes after it was last needed.
-func (i *idle) rest(c *contestant) error {
+func (i *idle) rest(ctx context.Context, c *contestant) error {
 	var err error
 	i.after, err = c.usage()
 	i.rested = time.Since(i.ended)
-	return err
+	if err != nil || i.heap == nil {
+		return err
+	}
+	// What is there now is no stream's. Before the streams it could not be asked for: collecting would have made room for them.
+	for range 2 { // pools are empty after the second collection
+		if i.base, err = c.heap(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // usage is the contestant's memory, 0 where it is not known.
