@@ -69,6 +69,14 @@ func shares(p *profile.Profile) map[string]float64 {
 	return sums
 }
 
+// moments is how many a CPU profile has, one for each hundredth of a second of work.
+func moments(p *profile.Profile) (n int64) {
+	for _, s := range p.Sample {
+		n += s.Value[0]
+	}
+	return n
+}
+
 // frames are the functions of a sample, the innermost first.
 func frames(s *profile.Sample) []string {
 	var list []string
@@ -112,7 +120,11 @@ func owns(o owner, frame string) bool {
 type watched struct {
 	scenario, contestant string
 	shares               map[string]float64
+	moments              int64 // that the profile is made of
 }
+
+// fewMoments say nothing.
+const fewMoments = 30
 
 // watch puts those that give profiles under the loads once more.
 func (p *plan) watch(ctx context.Context, list []scenario, contestants []*contestant, references map[string][]byte, report *report) error {
@@ -123,7 +135,7 @@ func (p *plan) watch(ctx context.Context, list []scenario, contestants []*contes
 			}
 			fmt.Fprintf(os.Stderr, "profile: %s, %s\n", c.name, s.name)
 			long := profileTime
-			if s.rate > 0 {
+			if s.rate > 0 || s.timed {
 				long = profileTimeAtRate
 			}
 			err := p.watched(ctx, c, s.name, long, report, func() error {
@@ -169,7 +181,7 @@ func (p *plan) watched(ctx context.Context, c *contestant, load string, long tim
 	if taking := <-taken; taking != nil || err != nil {
 		return fmt.Errorf("profile of %s, %s: %w", c.name, load, errors.Join(taking, err))
 	}
-	report.watched = append(report.watched, watched{load, c.name, shares(one)})
+	report.watched = append(report.watched, watched{load, c.name, shares(one), moments(one)})
 	return nil
 }
 
@@ -214,6 +226,10 @@ func (r *report) profileTable(name, label string, cost func(contestant string) f
 	for _, name := range append(names, rest, kernel, "all") {
 		row := []string{name}
 		for _, w := range columns {
+			if w.moments < fewMoments {
+				row = append(row, "too few moments")
+				continue
+			}
 			share := w.shares[name]
 			if name == "all" {
 				share = 1

@@ -38,6 +38,16 @@ func TestAMomentCountsForTheInnermostOwner(t *testing.T) {
 
 func TestTheProfileOfNothing(t *testing.T) { require.Empty(t, shares(new(profile.Profile))) }
 
+func TestAProfileOfFewMomentsSaysNothing(t *testing.T) {
+	few := stacks(map[int64][]string{1: {"runtime.mallocgc"}, 2: {"main.main"}})
+	require.EqualValues(t, 2, moments(few))
+	r := &report{watched: []watched{{"x", "few", shares(few), moments(few)}, {"x", "enough", shares(few), fewMoments}}}
+	for _, row := range r.profileTable("x", "a request", func(string) float64 { return 3 })[1:] {
+		require.Equal(t, "too few moments", row[1])
+		require.NotEqual(t, "too few moments", row[2])
+	}
+}
+
 func TestTheMemoryOfAStreamIsDividedByItsOwners(t *testing.T) {
 	r := measured()
 	for i := range r.idle {
