@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -55,7 +57,9 @@ func newStorm(t *testing.T, storeURL string) *storm {
 
 // join starts one more process with these settings.
 func (s *storm) join(config string) *process {
-	p := startProcess(s.t, config)
+	command := exec.Command("cadreen", "serve", "--config", config)
+	command.Env = append(os.Environ(), "GOGC=100") // so that its heap shows what is alive, not what may be garbage
+	p := startCommand(s.t, command)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.members = append(s.members, p)
