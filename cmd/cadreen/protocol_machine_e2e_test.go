@@ -354,10 +354,8 @@ var protocolSteps = map[string]func(p *protocol){
 		at := rapid.IntRange(0, len(c.messages)/2-1).Draw(p.T, "at") * 2
 		b := &chatUI{n: len(p.chats), key: c.key, stream: c.stream, messages: slices.Clone(c.messages[:at])}
 		if at > 0 {
-			b.last = p.find(c, at-1)
-			if b.last != nil && b.last.group != "" {
-				b.last = nil // another id: the question is not this chat's
-			}
+			// A question of a chat with an id is not this chat's, but one without an id that reads alike is.
+			b.last = p.find(b, at-1)
 		}
 		p.chats = append(p.chats, b)
 		p.propose(b, fmt.Sprint("Refund order 2 instead in run ", p.run))
