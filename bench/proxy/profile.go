@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -187,11 +186,7 @@ func (p *plan) watched(ctx context.Context, c *contestant, load string, long tim
 
 // takeProfile asks a contestant for a CPU profile, and keeps it in the folder if one is named.
 func (c *contestant) takeProfile(ctx context.Context, folder, scenario string, long time.Duration) (*profile.Profile, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", c.pprof, int(long.Seconds())), nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := c.get(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", c.pprof, int(long.Seconds())))
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ type Request struct {
 	Stream bool
 	// Authorization is the client's own header, used only with passthrough.
 	Authorization string
-	// Header is what the client sent. What Forwardable says of it travels on.
+	// Header is what the client sent. What copyForwardable takes of it travels on.
 	Header http.Header
 }
 

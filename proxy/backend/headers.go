@@ -9,8 +9,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Forwardable returns a copy of the client's headers without those that must
-// not reach a model server.
+// copyForwardable adds the client's headers to out, without those that must not
+// reach a model server.
 //
 // It is a deny-list: vendors and gateways have headers of their own
 // (OpenAI-Beta, OpenAI-Project, Helicone-*, traceparent, HTTP-Referer of
@@ -26,12 +26,6 @@ import (
 //     addresses of persons, conditional and range requests;
 //   - where the client sits: Forwarded, X-Forwarded-*, Via, real-ip headers,
 //     and what a browser adds about its page.
-func Forwardable(in http.Header) http.Header {
-	out := make(http.Header, len(in)+6)
-	copyForwardable(out, in)
-	return out
-}
-
 func copyForwardable(out, in http.Header) {
 	var listed map[string]bool
 	for name, lines := range in {

@@ -163,15 +163,7 @@ func TestAConflictDoesNotUndoItsNeighboursInTheBatch(t *testing.T) {
 		e.writer.jobs <- j
 	}
 	release()
-	var got []bool
-	for _, j := range jobs {
-		err := <-j.done
-		if err != nil {
-			require.ErrorIs(t, err, store.ErrConflict)
-		}
-		got = append(got, err == nil)
-	}
-	require.Equal(t, []bool{true, true, false, true, false, true}, got)
+	require.Equal(t, []bool{true, true, false, true, false, true}, succeeded(t, jobs, store.ErrConflict))
 	lines, err := e.Read(t.Context(), "w", "l", 0, 0)
 	require.NoError(t, err)
 	require.Len(t, lines, 4)
@@ -179,6 +171,19 @@ func TestAConflictDoesNotUndoItsNeighboursInTheBatch(t *testing.T) {
 	commits, err := e.hub.count(t.Context(), e.read, "w")
 	require.NoError(t, err)
 	require.Less(t, commits, int64(4))
+}
+
+// succeeded says which jobs did; the others failed by the given error.
+func succeeded(t *testing.T, jobs []*job, failure error) []bool {
+	var list []bool
+	for _, j := range jobs {
+		err := <-j.done
+		if err != nil {
+			require.ErrorIs(t, err, failure)
+		}
+		list = append(list, err == nil)
+	}
+	return list
 }
 
 func TestACommitThatCannotBeWrittenLeavesNothingAndItsNeighboursHappen(t *testing.T) {
@@ -200,15 +205,7 @@ func TestACommitThatCannotBeWrittenLeavesNothingAndItsNeighboursHappen(t *testin
 				e.writer.jobs <- j
 			}
 			release()
-			var got []bool
-			for _, j := range jobs {
-				err := <-j.done
-				if err != nil {
-					require.ErrorIs(t, err, store.ErrUnavailable)
-				}
-				got = append(got, err == nil)
-			}
-			require.Equal(t, []bool{true, false, true, false, true, true}, got)
+			require.Equal(t, []bool{true, false, true, false, true, true}, succeeded(t, jobs, store.ErrUnavailable))
 			lines, err := e.Read(t.Context(), "w", "l", 0, 0)
 			require.NoError(t, err)
 			require.Len(t, lines, 8)
